@@ -1,0 +1,126 @@
+"""One store behind one asynchronous door: `await store.read(work)` and `await store.write(work)`.
+
+`work` is a plain function of a SQLAlchemy connection. It runs in a thread, inside one transaction, so that neither a slow
+disk nor a distant database holds up the event loop. SQLite has a single writer, so writes queue in a thread of their own
+and take the write lock at once (`BEGIN IMMEDIATE`): a transaction that reads before it writes can then not be overtaken.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Engine, Table, create_engine, event, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+from bridge.errors import StateError
+
+T = TypeVar("T")
+
+READERS = 4
+BUSY_SECONDS = 10
+
+
+def now_ms() -> int:
+    """The wall clock in milliseconds since 1970, UTC: the unit of every moment in the store."""
+    return time.time_ns() // 1_000_000
+
+
+def create(url: str) -> Engine:
+    """An engine for a `state` setting: `sqlite:///path` or `postgresql://…`. Raises `StateError` for any other."""
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise StateError("state is not a database URL; write sqlite:///path or postgresql://…") from error
+    backend = parsed.get_backend_name()
+    if backend == "postgresql":
+        return create_engine(parsed.set(drivername="postgresql+psycopg"), pool_size=READERS + 1, pool_pre_ping=True)
+    if backend != "sqlite":
+        raise StateError(f"state names the database {backend}; write sqlite:///path or postgresql://…")
+    if parsed.database and parsed.database != ":memory:":
+        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(parsed, connect_args={"timeout": BUSY_SECONDS, "isolation_level": None})
+    event.listen(engine, "connect", _configure_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _configure_sqlite(connection: Any, _record: object) -> None:
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get("writes") else "BEGIN")
+
+
+class Store:
+    """The open state. Migrated before it is opened (`bridge.store.migrate`)."""
+
+    def __init__(self, url: str) -> None:
+        self.engine = create(url)
+        single_writer = self.engine.dialect.name == "sqlite"
+        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="store-read")
+        self._writers = ThreadPoolExecutor(1, thread_name_prefix="store-write") if single_writer else self._readers
+        self._writing = self.engine.execution_options(writes=True)
+
+    async def read(self, work: Callable[[Connection], T]) -> T:
+        """The result of `work` in a transaction that it must not write in. Raises `StateError`."""
+        return await self._run(self._readers, self.engine, work)
+
+    async def write(self, work: Callable[[Connection], T]) -> T:
+        """The result of `work`, committed and on disk. Raises `StateError`; nothing of `work` then remains."""
+        return await self._run(self._writers, self._writing, work)
+
+    async def _run(self, pool: ThreadPoolExecutor, engine: Engine, work: Callable[[Connection], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(pool, _transaction, engine, work)
+
+    async def ping(self) -> None:
+        """Raises `StateError` where the state cannot be reached."""
+        await self.read(lambda connection: connection.execute(select(1)).scalar())
+
+    def close(self) -> None:
+        """Wait for what runs, then let the database go."""
+        self._writers.shutdown()
+        self._readers.shutdown()
+        self.engine.dispose()
+
+
+def _transaction(engine: Engine, work: Callable[[Connection], T]) -> T:
+    try:
+        with engine.begin() as connection:
+            return work(connection)
+    except SQLAlchemyError as error:
+        cause = getattr(error, "orig", None) or error
+        raise StateError(f"the state could not be read or written: {type(cause).__name__}") from error
+
+
+def upsert(
+    connection: Connection, table: Table, rows: Sequence[dict[str, Any]], *, newest_by: str | None = None
+) -> None:
+    """Insert rows, or replace those with the same primary key.
+
+    With `newest_by` an existing row is replaced only by one whose value in that column is not smaller. Rows must have
+    distinct keys: PostgreSQL refuses to touch a row twice in one statement.
+    """
+    if not rows:
+        return
+    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
+    statement = dialect.insert(table)
+    fresh = {column.name: statement.excluded[column.name] for column in table.columns if not column.primary_key}
+    where = None if newest_by is None else statement.excluded[newest_by] >= table.c[newest_by]
+    keys = [column.name for column in table.primary_key.columns]
+    connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=fresh, where=where), list(rows))
+
+
+def insert_new(connection: Connection, table: Table, row: dict[str, Any]) -> bool:
+    """Insert a row unless its primary key is taken; tell whether it was new."""
+    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
+    statement = dialect.insert(table).values(row).on_conflict_do_nothing().returning(*table.primary_key.columns)
+    return connection.execute(statement).first() is not None

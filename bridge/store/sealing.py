@@ -1,0 +1,36 @@
+"""Private keys at rest: encrypted under the deployment's `secrets`, so that the database alone gives nothing away."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from bridge.errors import StateError
+
+
+class Seal:
+    """Encrypts with the first secret, opens with any: secrets are rotated by putting a new one in front."""
+
+    def __init__(self, secrets: Sequence[str]) -> None:
+        self._fernet = MultiFernet([Fernet(_derive(secret)) for secret in secrets])
+
+    def close(self, content: bytes) -> str:
+        return self._fernet.encrypt(content).decode("ascii")
+
+    def open(self, sealed: str) -> bytes:
+        """The content. Raises `StateError` where none of the secrets fits."""
+        try:
+            return self._fernet.decrypt(sealed.encode("ascii"))
+        except InvalidToken as error:
+            raise StateError(
+                "a key in the state was sealed under another secret; put the former secret back at the end of `secrets`"
+            ) from error
+
+
+def _derive(secret: str) -> bytes:
+    key = HKDF(algorithm=SHA256(), length=32, salt=None, info=b"kombo-bridge sealed keys").derive(secret.encode())
+    return base64.urlsafe_b64encode(key)

@@ -1,0 +1,120 @@
+"""The tables, for SQLite and PostgreSQL alike.
+
+Moments are whole milliseconds since 1970 in UTC. A row of the directory is known by its integration, never by its tenant:
+Kombo's ids are unique per model inside an integration, and a tenant's slug may change. `seen_at` is the last time that
+Kombo showed us the row; a completed full sync takes what it did not show for deleted.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Column, Index, Integer, MetaData, String, Table, Text
+
+metadata = MetaData()
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("digest", String(64), primary_key=True),
+    Column("tenant", String(63), nullable=False),
+    Column("integration_id", String(255), nullable=False),
+    Column("provider", Text, nullable=False),
+    Column("user_id", String(512)),
+    Column("subject", String(64)),
+    Column("tier", String(16), nullable=False),
+    Column("auth_time", BigInteger, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("used_at", BigInteger, nullable=False),
+    Column("ends_at", BigInteger, nullable=False),
+    Index("sessions_user", "tenant", "user_id"),
+    Index("sessions_ends", "ends_at"),
+)
+
+used = Table(
+    "used",
+    metadata,
+    Column("purpose", String(16), primary_key=True),
+    Column("digest", String(64), primary_key=True),
+    Column("forget_at", BigInteger, nullable=False),
+    Index("used_forget", "forget_at"),
+)
+
+keys = Table(
+    "keys",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("purpose", String(16), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("sealed", Text, nullable=False),
+)
+
+leases = Table(
+    "leases",
+    metadata,
+    Column("name", String(255), primary_key=True),
+    Column("holder", String(64), nullable=False),
+    Column("epoch", Integer, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+)
+
+users = Table(
+    "users",
+    metadata,
+    Column("integration_id", String(255), primary_key=True),
+    Column("id", String(512), primary_key=True),
+    Column("remote_id", Text, nullable=False),
+    Column("email", Text),
+    Column("email_folded", Text),
+    Column("first_name", Text),
+    Column("last_name", Text),
+    Column("status", String(64)),
+    Column("changed_at", BigInteger, nullable=False),
+    Column("deleted_at", BigInteger),
+    Column("seen_at", BigInteger, nullable=False),
+    Index("users_remote_id", "integration_id", "remote_id"),
+    Index("users_email", "integration_id", "email_folded"),
+)
+
+courses = Table(
+    "courses",
+    metadata,
+    Column("integration_id", String(255), primary_key=True),
+    Column("id", String(512), primary_key=True),
+    Column("origin_id", Text),
+    Column("changed_at", BigInteger, nullable=False),
+    Column("deleted_at", BigInteger),
+    Column("seen_at", BigInteger, nullable=False),
+    Index("courses_origin_id", "integration_id", "origin_id"),
+)
+
+revisions = Table(
+    "revisions",
+    metadata,
+    Column("integration_id", String(255), primary_key=True),
+    Column("id", String(512), primary_key=True),
+    Column("course_id", String(512), nullable=False),
+    Column("seen_at", BigInteger, nullable=False),
+)
+
+progressions = Table(
+    "progressions",
+    metadata,
+    Column("integration_id", String(255), primary_key=True),
+    Column("id", String(512), primary_key=True),
+    Column("user_id", String(512), nullable=False),
+    Column("revision_id", String(512), nullable=False),
+    Column("course_id", String(512)),
+    Column("status", String(64)),
+    Column("changed_at", BigInteger, nullable=False),
+    Column("deleted_at", BigInteger),
+    Column("seen_at", BigInteger, nullable=False),
+    Index("progressions_user", "integration_id", "user_id"),
+)
+
+syncs = Table(
+    "syncs",
+    metadata,
+    Column("integration_id", String(255), primary_key=True),
+    Column("model", String(32), primary_key=True),
+    Column("started_at", BigInteger, nullable=False),
+    Column("as_of", BigInteger),
+)

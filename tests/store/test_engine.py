@@ -1,0 +1,96 @@
+"""The store's door: transactions, threads, migrations."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from bridge.errors import StateError
+from bridge.store import tables
+from bridge.store.engine import Store, create, insert_new, upsert
+from bridge.store.migrate import migrate
+from sqlalchemy import Connection, inspect, select, text, update
+
+USED = {"purpose": "test", "digest": "d", "forget_at": 1}
+
+
+async def test_a_failed_write_leaves_nothing_behind(store: Store) -> None:
+    def work(connection: Connection) -> None:
+        insert_new(connection, tables.used, USED)
+        connection.execute(text("SELECT nothing FROM nowhere"))
+
+    with pytest.raises(StateError, match="could not be read or written"):
+        await store.write(work)
+    assert await store.read(lambda c: c.execute(select(tables.used)).all()) == []
+
+
+async def test_writers_that_read_first_do_not_overtake_each_other(store: Store) -> None:
+    await store.write(lambda c: insert_new(c, tables.used, USED | {"forget_at": 0}))
+
+    def count_up(connection: Connection) -> None:
+        column = tables.used.c.forget_at
+        [(count,)] = connection.execute(select(column).with_for_update())
+        connection.execute(update(tables.used).values(forget_at=count + 1))
+
+    await asyncio.gather(*(store.write(count_up) for _ in range(40)))
+    assert await store.read(lambda c: c.execute(select(tables.used.c.forget_at)).scalar_one()) == 40
+
+
+async def test_two_stores_share_one_state(url: str, store: Store) -> None:
+    other = Store(url)
+    try:
+        first, second = await asyncio.gather(
+            store.write(lambda c: insert_new(c, tables.used, USED)),
+            other.write(lambda c: insert_new(c, tables.used, USED)),
+        )
+        assert sorted([first, second]) == [False, True]
+    finally:
+        other.close()
+
+
+async def test_an_older_row_does_not_replace_a_newer_one(store: Store) -> None:
+    def row(changed_at: int, origin: str) -> dict[str, object]:
+        return {
+            "integration_id": "i",
+            "id": "c",
+            "origin_id": origin,
+            "changed_at": changed_at,
+            "deleted_at": None,
+            "seen_at": 1,
+        }
+
+    for changed_at, origin in [(5, "five"), (4, "four"), (6, "six"), (6, "six again")]:
+        await store.write(lambda c, r=row(changed_at, origin): upsert(c, tables.courses, [r], newest_by="changed_at"))
+    assert await store.read(lambda c: c.execute(select(tables.courses.c.origin_id)).scalars().all()) == ["six again"]
+
+
+def test_the_migrations_make_the_tables_that_the_code_uses(url: str) -> None:
+    migrate(url)
+    migrate(url)
+    engine = create(url)
+    found = inspect(engine)
+    for table in tables.metadata.sorted_tables:
+        assert {column["name"] for column in found.get_columns(table.name)} == set(table.columns.keys())
+        assert {index["name"] for index in found.get_indexes(table.name)} == {index.name for index in table.indexes}
+    engine.dispose()
+
+
+def test_a_state_of_a_newer_version_is_refused(url: str) -> None:
+    migrate(url)
+    engine = create(url)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    engine.dispose()
+    with pytest.raises(StateError, match="newer version of the bridge"):
+        migrate(url)
+
+
+@pytest.mark.parametrize("url", ["mysql://localhost/x", "bridge.db", ""])
+def test_another_database_is_refused_with_what_to_write(url: str) -> None:
+    with pytest.raises(StateError, match=r"sqlite:///path or postgresql://"):
+        create(url)
+
+
+def test_a_state_that_is_no_database_is_a_state_error(tmp_path: object) -> None:
+    with pytest.raises(StateError, match="cannot be opened"):
+        migrate(f"sqlite:///{tmp_path}")
