@@ -1,0 +1,60 @@
+"""The identity headers of one request: a block of bytes that the proxy inserts as it is."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+
+from bridge.stamp.assertion import Signer
+from bridge.stamp.identity import Access, Learner
+
+PREFIX = b"x-kombo-"
+
+
+class Stamp:
+    """Writes the contract's headers (section 5). `extra` maps further names to `sub`, `kombo_user`, `tenant` or `email`."""
+
+    def __init__(self, signer: Signer, extra: Mapping[str, str], clock: Callable[[], float] = time.time) -> None:
+        self._signer = signer
+        self._extra = dict(extra)
+        self._clock = clock
+
+    def block(self, learner: Learner | None, access: Access | None = None) -> bytes:
+        """Header lines, each ended by CRLF. Every name is always written; what there is nothing to say of is empty."""
+        token = self._signer.sign(learner, access, int(self._clock()))
+        lines = {
+            "X-Kombo-User": learner and learner.user_id,
+            "X-Kombo-Remote-Id": learner and learner.remote_id,
+            "X-Kombo-Tenant": learner and learner.tenant,
+            "X-Kombo-Integration": learner and learner.integration_id,
+            "X-Kombo-Email": learner and learner.email,
+            "X-Kombo-Name": learner and learner.name,
+            "X-Kombo-Course": access and access.course,
+            "X-Kombo-Enrollment": access and access.enrollment,
+            "X-Kombo-Progression": access and access.progression,
+            "X-Kombo-Assertion": token,
+        }
+        for name, claim in self._extra.items():
+            lines[name] = learner and _claim(learner, claim)
+        return "".join(f"{name}: {encode(value or '')}\r\n" for name, value in lines.items()).encode("ascii")
+
+
+def _claim(learner: Learner, claim: str) -> str | None:
+    """An address is nobody's identity outside its tenant's own domains (the contract, section 2)."""
+    if claim == "email":
+        return learner.email if learner.email_trusted else None
+    values = {"sub": learner.sub, "kombo_user": learner.user_id, "tenant": learner.tenant}
+    return values[claim]
+
+
+def encode(value: str) -> str:
+    """A text as a header value: `%`, leading and trailing spaces, and all but printable ASCII become percent escapes."""
+    if value.isascii() and value.isprintable() and "%" not in value and value == value.strip(" "):
+        return value
+    core = value.strip(" ")
+    lead = len(value) - len(value.lstrip(" ")) if core else 0
+    trail = len(value) - lead - len(core)
+    middle = "".join(
+        chr(byte) if 0x20 <= byte <= 0x7E and byte != 0x25 else f"%{byte:02X}" for byte in core.encode("utf-8")
+    )
+    return "%20" * lead + middle + "%20" * trail
