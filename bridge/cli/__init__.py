@@ -1,0 +1,32 @@
+"""The `kombo-bridge` command: one short file a sub-command.
+
+Exit codes: 0 done, 1 a finding or a failure (said in one line on stderr, no traceback), 2 wrong usage.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from bridge.errors import BridgeError, SettingsError
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+
+
+def main() -> None:
+    """Run the command line; an error of ours ends it in one line each and exit code 1."""
+    from bridge.cli import commands  # the commands register themselves on `app`
+
+    assert commands
+    try:
+        app()
+    except SettingsError as error:
+        for problem in error.problems:
+            print(problem, file=sys.stderr)
+        sys.exit(1)
+    except BridgeError as error:
+        print(f"kombo-bridge: {error}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)

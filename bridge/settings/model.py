@@ -1,0 +1,277 @@
+"""What the two kinds of YAML file say, as frozen typed objects.
+
+`bridge.yaml` becomes a `Service`, each `tenants/*.yaml` a `Tenant`. Everything here is complete: variables are filled
+in, relative paths start at the folder of the file that names them, patterns are compiled. The types are also the source
+of the reference and the JSON Schemas, so each field says what it means.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from fnmatch import fnmatchcase
+from functools import cached_property
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+
+from bridge.errors import SettingsError
+from bridge.saml.model import IdentityProvider, ServiceProvider, Signed
+from bridge.settings.values import (
+    Address,
+    AtLeastOne,
+    ClockSkew,
+    Distinct,
+    Duration,
+    EmailDomain,
+    Flag,
+    HeaderName,
+    Host,
+    HttpUrl,
+    MetadataFile,
+    Method,
+    Network,
+    Origin,
+    Parameter,
+    Regex,
+    RoutePath,
+    SettingPath,
+    SigningSecret,
+    StateUrl,
+    Status,
+    Token,
+    Upstream,
+    Word,
+    Words,
+)
+
+Access = Literal["public", "optional", "learner", "course"]
+GateKind = Literal["assigned", "library"]
+Tier = Literal["name_id", "attribute", "email"]
+Claim = Literal["sub", "kombo_user", "tenant", "email"]
+OnLaunch = Literal["nothing", "enroll"]
+OnMiss = Literal["refuse", "next"]
+Unmatched = Literal["deny", "pass"]
+Share = frozenset[Literal["email", "name"]]
+
+
+class Frozen(BaseModel):
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        arbitrary_types_allowed=True,
+        use_attribute_docstrings=True,
+        hide_input_in_errors=True,
+    )
+
+
+class Kombo(Frozen):
+    """How Kombo is reached, and how long its data stays good."""
+
+    api_url: HttpUrl = "https://api.kombo.dev/v1"
+    """Kombo's API: `https://api.kombo.dev/v1`, `https://api.us.kombo.dev/v1`, or a simulated one."""
+    api_key: Token = Field(examples=['"${KOMBO_API_KEY}"'])
+    """The environment's API key."""
+    webhook_secret: Token | None = None
+    """The secret by which Kombo signs its webhooks; without it there is no webhook URL."""
+    sync_every: Duration = timedelta(minutes=15)
+    """How often the local directory is brought up to date."""
+    stale_for: Duration = timedelta(hours=72)
+    """How long known people may go on launching while Kombo cannot be asked."""
+
+
+class SessionLife(Frozen):
+    """How long a session lives, and how long it may lie unused (None: no such limit)."""
+
+    lifetime: Duration = timedelta(hours=12)
+    """How long after the login a session ends."""
+    idle: Duration | None = timedelta(hours=2)
+    """How long after its last request a session ends."""
+
+
+class Route(Frozen):
+    """Which access a path needs. The first route that matches decides."""
+
+    path: RoutePath = Field(examples=["/courses/{course}/**"])
+    """A path; `{course}` is one segment, the course's origin id, and `**` at the end any rest, none included."""
+    course_parameter: Parameter | None = None
+    """The query parameter that holds the origin id, where the path does not."""
+    access: Access = Field(examples=["learner"])
+    """`public`: no identity. `optional`: identity if a session lives. `learner`: a session is needed. `course`: a
+    session and an open gate."""
+
+    @field_validator("access")
+    @classmethod
+    def _names_one_course(cls, access: Access, info: ValidationInfo) -> Access:
+        in_path = "{course}" in info.data.get("path", "{course}")
+        in_query = info.data.get("course_parameter") is not None
+        if access == "course" and "path" in info.data and in_path == in_query:
+            raise ValueError("say where the course is: either {course} in the path or a course_parameter")
+        if access != "course" and in_query:
+            raise ValueError("write access: course, or leave course_parameter out")
+        return access
+
+
+class CompletionRule(Frozen):
+    """Platform traffic that means "completed"."""
+
+    method: Method = Field(examples=["POST"])
+    """The request's method."""
+    path: RoutePath = Field(examples=["/courses/{course}/finish"])
+    """The request's path, with `{course}`."""
+    status: Status = None
+    """The platform's status that counts; any 2xx unless said."""
+
+    @field_validator("path")
+    @classmethod
+    def _names_the_course(cls, path: str) -> str:
+        if "{course}" not in path:
+            raise ValueError("write {course} where the course's origin id stands")
+        return path
+
+
+class Service(Frozen):
+    """`bridge.yaml`: the service."""
+
+    public_url: Origin = Field(examples=["https://learn.example.com"])
+    """The origin that learners' browsers see."""
+    listen: Address = Address("127.0.0.1", 8080)
+    """What the load balancer or the browser reaches."""
+    internal_token: Token | None = None
+    """The bearer token of the internal listener. Without it there are neither `/completions` nor the admin page."""
+    internal_listen: Address = Address("127.0.0.1", 8081)
+    """Health, metrics, the platform's API, forward-auth; never published. Loopback unless internal_token is set."""
+    upstream: Upstream = Field(examples=["http://127.0.0.1:9000"])
+    """The platform: `http://HOST:PORT`, `https://HOST:PORT`, or `unix:/PATH`."""
+    state: StateUrl = Field(examples=["sqlite:///var/bridge.db"])
+    """`sqlite:///FILE` or `postgresql://…`."""
+    secrets: Annotated[tuple[SigningSecret, ...], AtLeastOne] = Field(examples=['["${BRIDGE_SECRET}"]'])
+    """The first signs and encrypts, all verify; 32 bytes or more each."""
+    audience: Word = "content-platform"
+    """`aud` of the signed header."""
+    trusted_proxies: tuple[Network, ...] = ()
+    """Networks whose `X-Forwarded-*` headers are believed."""
+    tenants: SettingPath = Field(examples=["tenants"])
+    """The folder of the tenant files."""
+    tenant_parameter: Parameter = "tenant"
+    """The query parameter of a deep link that names the tenant."""
+    kombo: Kombo = Field(examples=['{api_key: "${KOMBO_API_KEY}"}'])
+    """How Kombo is reached; a tenant may override any key."""
+    session: SessionLife = SessionLife()
+    """How long sessions live; a tenant may override it."""
+    routes: tuple[Route, ...] = ()
+    """Which access each path needs; the first match wins. What none matches needs `learner`, and so does everything
+    where there are no routes."""
+    headers: Annotated[Mapping[HeaderName, Claim], Distinct] = Field(default_factory=dict)
+    """Further header names under which an unchanged platform already looks, and what each says."""
+    completions: tuple[CompletionRule, ...] = ()
+    """Platform traffic that means "completed"."""
+    completion_header: Flag = False
+    """Whether `X-Kombo-Complete` on the platform's answers is believed."""
+
+    @field_validator("internal_listen")
+    @classmethod
+    def _stays_inside(cls, address: Address, info: ValidationInfo) -> Address:
+        if not address.loopback and info.data.get("internal_token", ...) is None:
+            raise ValueError("write a loopback address such as 127.0.0.1:8081, or set internal_token")
+        if address.port and address == info.data.get("listen"):
+            raise ValueError("write another address than that of listen")
+        return address
+
+
+class Saml(Frozen):
+    """One tenant's IdP and what its answers must look like."""
+
+    metadata: MetadataFile = Field(examples=["acme-idp.xml"])
+    """The IdP's metadata, a file."""
+    idp_initiated: Flag = False
+    """Whether an answer that nobody asked for may start a session."""
+    signed: Signed = "any"
+    """Which signature must cover the assertion."""
+    sign_requests: Flag = False
+    """Whether AuthnRequests are signed."""
+    clock_skew: ClockSkew = timedelta(seconds=60)
+    """How far the IdP's clock may be off; at most 5m."""
+    sp_entity_id: Word | None = None
+    """The bridge's entityID for this tenant, where its IdP already trusts an older one."""
+
+
+class IdentityEntry(Frozen):
+    """One tier. `source` is the attribute's name; None means the NameID."""
+
+    tier: Tier
+    source: str | None = None
+    extract: Regex | None = None
+    remote_extract: Regex | None = None
+    on_miss: OnMiss = "refuse"
+
+
+class Gate(Frozen):
+    """`globs` are origin-id patterns that have the gate which is not the default."""
+
+    default: GateKind
+    globs: tuple[str, ...] = ()
+
+    def kind(self, origin_id: str) -> GateKind:
+        """The gate of one course; patterns are matched with case."""
+        if any(fnmatchcase(origin_id, glob) for glob in self.globs):
+            return "library" if self.default == "assigned" else "assigned"
+        return self.default
+
+
+class TenantBase(Frozen):
+    """What a tenant's file says word for word."""
+
+    name: Words = Field(examples=["Acme Corporation"])
+    """The customer's name, as learners know it."""
+    hosts: tuple[Host, ...] = ()
+    """The tenant's own origins; the first has its ACS."""
+    email_domains: tuple[EmailDomain, ...] = ()
+    """The domains of its people's addresses, shared with no other tenant."""
+    saml: Saml = Field(examples=["{metadata: acme-idp.xml}"])
+    """The tenant's IdP."""
+    share: Share = frozenset({"email", "name"})
+    """What of the person, beside ids, the platform receives."""
+
+
+class Tenant(TenantBase):
+    """`tenants/{slug}.yaml`, one end-customer. Each of `hosts` stands here as a Host header says it, port included."""
+
+    slug: str
+    integration_id: str
+    kombo: Kombo
+    provider: IdentityProvider
+    party: ServiceProvider
+    identity: Annotated[tuple[IdentityEntry, ...], AtLeastOne]
+    gate: Gate
+    on_launch: OnLaunch = "nothing"
+    unmatched: Unmatched = "deny"
+    session: SessionLife = SessionLife()
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """One generation of settings: what is in force until the next reload.
+
+    A tenant whose file has never been valid stands in `broken` with what is wrong with it; the others serve.
+    """
+
+    service: Service
+    tenants: Mapping[str, Tenant]
+    broken: Mapping[str, SettingsError]
+    generation: int = 0
+
+    @cached_property
+    def by_host(self) -> Mapping[str, Tenant]:
+        """Tenants by each of their own hosts, as a Host header would say it."""
+        return {host: tenant for tenant in self.tenants.values() for host in tenant.hosts}
+
+    @cached_property
+    def by_domain(self) -> Mapping[str, Tenant]:
+        """Tenants by email domain."""
+        return {domain: tenant for tenant in self.tenants.values() for domain in tenant.email_domains}
+
+    def login_origin(self, tenant: Tenant) -> str:
+        """The origin that has the tenant's ACS: its first own host, else the public URL."""
+        return self.service.public_url if not tenant.hosts else tenant.party.acs.split("/_bridge/")[0]

@@ -1,0 +1,61 @@
+"""Hot reload: tenant files, their metadata, routes and completions take effect within seconds."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import structlog
+
+from bridge.settings.files import Stamp
+from bridge.settings.load import SettingsFiles
+from bridge.settings.model import Configuration
+
+log = structlog.get_logger()
+
+
+class Reloader:
+    """Loads the settings (raises SettingsError as `load` does) and then follows their files.
+
+    A change counts once two looks in a row have seen the same: a file that an editor is half way through writing, or
+    has moved aside for a moment, must neither be read nor end a tenant's sessions.
+    """
+
+    def __init__(
+        self, path: Path, environ: Mapping[str, str] = os.environ, *, every: float = 1.0, settled_after: float = 0.25
+    ) -> None:
+        self._files = SettingsFiles(path, environ)
+        self._every = every
+        self._settled_after = settled_after
+        self._pending: dict[Path, Stamp | None] = {}
+
+    @property
+    def configuration(self) -> Configuration:
+        """What is in force."""
+        return self._files.configuration
+
+    async def watch(self, changed: Callable[[Configuration], None]) -> None:
+        """Until cancelled, call `changed` on the event loop with each new configuration. Looks every second.
+
+        Nothing ends it but cancellation: a reload that fails for a reason nobody foresaw must not be the last.
+        """
+        while True:
+            await asyncio.sleep(self._settled_after if self._pending else self._every)
+            try:
+                if configuration := await asyncio.to_thread(self._look):
+                    log.info(
+                        "settings_applied", generation=configuration.generation, tenants=len(configuration.tenants)
+                    )
+                    changed(configuration)
+            except Exception:
+                log.exception("settings_reload_failed")
+
+    def _look(self) -> Configuration | None:
+        found = self._files.differences()
+        if found != self._pending:
+            self._pending = found
+            return None
+        self._pending = {}
+        return self._files.apply(found) if found else None

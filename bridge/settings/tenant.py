@@ -1,0 +1,281 @@
+"""A tenant's file: what may be written in it, and the complete `Tenant` that it makes together with the service."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
+
+from bridge.errors import MetadataError, Problem, SettingsError
+from bridge.saml.metadata import MAX_BYTES, read_idp_metadata
+from bridge.saml.model import IdentityProvider, ServiceProvider
+from bridge.settings.addresses import authority, host_and_port, is_loopback
+from bridge.settings.document import Document, read_document
+from bridge.settings.files import UnusableFileError, Watched, read_bytes, shown
+from bridge.settings.model import (
+    Frozen,
+    Gate,
+    GateKind,
+    IdentityEntry,
+    Kombo,
+    OnLaunch,
+    OnMiss,
+    Service,
+    SessionLife,
+    Tenant,
+    TenantBase,
+    Unmatched,
+)
+from bridge.settings.problems import in_order, validated
+from bridge.settings.values import AtLeastOne, Duration, Flag, HttpUrl, Regex, Slug, Token, Word, Words
+
+
+class TenantKombo(Frozen):
+    """The tenant's integration, and what it overrides of the service's `kombo`."""
+
+    integration_id: Word = Field(examples=["workday:HWUTwvyx2wLoSUHphiWVrp28"])
+    """Kombo's id of the customer's LMS integration."""
+    api_url: HttpUrl | None = None
+    api_key: Token | None = None
+    webhook_secret: Token | None = None
+    sync_every: Duration | None = None
+    stale_for: Duration | None = None
+
+    def over(self, kombo: Kombo) -> Kombo:
+        overridden = self.model_fields_set - {"integration_id"}
+        return kombo.model_copy(update={name: getattr(self, name) for name in overridden})
+
+
+class TenantSession(Frozen):
+    """The tenant's session life. With `lifetime` and without `idle` there is no idle limit."""
+
+    lifetime: Duration | None = None
+    idle: Duration | None = None
+
+    def over(self, session: SessionLife) -> SessionLife:
+        if self.lifetime:
+            return SessionLife(lifetime=self.lifetime, idle=self.idle)
+        return SessionLife(lifetime=session.lifetime, idle=self.idle or session.idle)
+
+
+class IdentityForm(Frozen):
+    """One tier: exactly one of `name_id: true`, `attribute: NAME`, `email: NAME` or `email: name_id`."""
+
+    name_id: Flag | None = None
+    """The NameID is the learner's remote id."""
+    attribute: Words | None = None
+    """The name of the attribute that holds the remote id."""
+    email: Words | None = None
+    """The name of the attribute that holds the address, or `name_id`."""
+    extract: Regex | None = None
+    """What of the asserted value counts: the group `id`."""
+    remote_extract: Regex | None = None
+    """What of each of Kombo's remote ids counts, where those are composites: the group `id`."""
+    on_miss: OnMiss = "refuse"
+    """What an identifier that matches nobody means: a refusal, or the next entry."""
+
+    @field_validator("name_id")
+    @classmethod
+    def _only_true(cls, name_id: bool | None) -> bool | None:
+        if name_id is False:
+            raise ValueError("write name_id: true, or remove the entry")
+        return name_id
+
+    @field_validator("remote_extract")
+    @classmethod
+    def _of_a_remote_id(cls, pattern: Regex | None, info: ValidationInfo) -> Regex | None:
+        if pattern and info.data.get("email"):
+            raise ValueError("remove it: an email entry is matched with addresses, not with remote ids")
+        return pattern
+
+    @model_validator(mode="after")
+    def _names_one_source(self) -> IdentityForm:
+        if [self.name_id, self.attribute, self.email].count(None) != 2:
+            raise ValueError(_ONE_SOURCE)
+        return self
+
+    def entry(self) -> IdentityEntry:
+        email = None if self.email == "name_id" else self.email
+        return IdentityEntry(
+            tier="name_id" if self.name_id else "attribute" if self.attribute else "email",
+            source=self.attribute or email,
+            extract=self.extract,
+            remote_extract=self.remote_extract,
+            on_miss=self.on_miss,
+        )
+
+
+_ONE_SOURCE = "write one of name_id, attribute: NAME, email: NAME or email: name_id; with options, {name_id: true, …}"
+
+
+def _identity(value: Any) -> Any:
+    if isinstance(value, str) and value != "name_id":
+        raise ValueError(_ONE_SOURCE)
+    return {"name_id": "true"} if isinstance(value, str) else value
+
+
+class GateForm(Frozen):
+    """`assigned`, `library`, or a default and the origin-id globs that have the other gate."""
+
+    default: GateKind = Field(examples=["assigned"])
+    """The gate of every course that no glob names."""
+    library: tuple[Words, ...] = ()
+    """Globs of courses whose gate is library, where the default is assigned."""
+    assigned: tuple[Words, ...] = ()
+    """Globs of courses whose gate is assigned, where the default is library."""
+
+    @field_validator("library", "assigned")
+    @classmethod
+    def _of_the_other_gate(cls, globs: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if info.field_name == info.data.get("default"):
+            other = "library" if info.field_name == "assigned" else "assigned"
+            raise ValueError(f"write `{other}: […]`, the globs of the gate that is not the default")
+        return globs
+
+    @property
+    def library_alone(self) -> bool:
+        return self.default == "library" and not self.assigned
+
+    def gate(self) -> Gate:
+        return Gate(default=self.default, globs=self.library or self.assigned)
+
+
+def _gate(value: Any) -> Any:
+    if isinstance(value, str) and value not in ("assigned", "library"):
+        raise ValueError('write assigned, library, or {default: assigned, library: ["lib-*"]}')
+    return {"default": value} if isinstance(value, str) else value
+
+
+IdentityItem = Annotated[
+    IdentityForm, BeforeValidator(_identity, json_schema_input_type=Literal["name_id"] | IdentityForm)
+]
+GateItem = Annotated[GateForm, BeforeValidator(_gate, json_schema_input_type=GateKind | GateForm)]
+
+
+class TenantFile(TenantBase):
+    """`tenants/{slug}.yaml`: one end-customer; the file's stem is its slug."""
+
+    kombo: TenantKombo = Field(examples=["{integration_id: workday:HWUTwvyx2wLoSUHphiWVrp28}"])
+    """The customer's integration at Kombo."""
+    identity: Annotated[tuple[IdentityItem, ...], AtLeastOne] = Field(examples=["[name_id]"])
+    """How a learner is recognised, in order; the first that the assertion carries decides."""
+    gate: GateItem = Field(examples=["assigned"])
+    """What opens a course: an enrolment (`assigned`) or the login alone (`library`)."""
+    on_launch: OnLaunch = "nothing"
+    """`enroll` enrols whoever launches; only where the gate is library for every course."""
+    unmatched: Unmatched = "deny"
+    """`pass` forwards people whom Kombo does not know; only where the gate is library for every course."""
+    session: TenantSession = TenantSession()
+    """How long this tenant's sessions live; the service's `session` unless said."""
+
+    @field_validator("on_launch", "unmatched")
+    @classmethod
+    def _needs_library(cls, value: str, info: ValidationInfo) -> str:
+        gate: GateForm | None = info.data.get("gate")
+        if gate and value in ("enroll", "pass") and not gate.library_alone:
+            usual = "nothing" if value == "enroll" else "deny"
+            raise ValueError(f"write {usual}, or gate: library without exceptions, which alone goes with {value}")
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class Unshared:
+    """Something that no two tenants may share; `kind` is how messages call it."""
+
+    kind: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class TenantReading:
+    """A valid tenant file. `lines` says where it claims what no other tenant may have."""
+
+    file: str
+    tenant: Tenant
+    lines: Mapping[Unshared, int]
+
+
+def read_tenant(path: Path, service: Service, environ: Mapping[str, str], files: Watched) -> TenantReading:
+    """Read a tenant file and its metadata; raises SettingsError. `files` takes up every file that matters to it."""
+    files.add(path)
+    if path.suffix != ".yaml" or not Slug.fullmatch(path.stem):
+        message = "the file's name is no slug: write lower-case letters, digits and -, at most 63, then .yaml"
+        raise SettingsError(Problem(shown(path), 1, message))
+    document = read_document(path, environ, files)
+    form = validated(TenantFile, document)
+    hosts = _Hosts(service.public_url, form.hosts)
+    problems = [document.problem(("hosts", index), message) for index, message in hosts.problems()]
+    provider: IdentityProvider | None = None
+    try:
+        files.add(form.saml.metadata)
+        provider = read_idp_metadata(read_bytes(form.saml.metadata, MAX_BYTES))
+    except (UnusableFileError, MetadataError) as error:
+        problems.append(document.problem(("saml", "metadata"), f"`saml.metadata`: {error}"))
+    if problems or not provider:
+        raise in_order(problems)
+    tenant = _complete(form, path.stem, service, hosts, provider)
+    return TenantReading(document.name, tenant, dict(_claims(tenant, document)))
+
+
+def _complete(form: TenantFile, slug: str, service: Service, hosts: _Hosts, provider: IdentityProvider) -> Tenant:
+    return Tenant(
+        slug=slug,
+        name=form.name,
+        integration_id=form.kombo.integration_id,
+        kombo=form.kombo.over(service.kombo),
+        hosts=hosts.normal,
+        email_domains=form.email_domains,
+        saml=form.saml,
+        provider=provider,
+        party=ServiceProvider(
+            entity_id=form.saml.sp_entity_id or f"{service.public_url}/_bridge/saml/{slug}/metadata",
+            acs=f"{hosts.login_origin}/_bridge/saml/{slug}/acs",
+        ),
+        identity=tuple(entry.entry() for entry in form.identity),
+        gate=form.gate.gate(),
+        on_launch=form.on_launch,
+        unmatched=form.unmatched,
+        session=form.session.over(service.session),
+        share=form.share,
+    )
+
+
+class _Hosts:
+    """A tenant's hosts as Host headers will say them: one without a port has the public URL's."""
+
+    def __init__(self, public_url: str, hosts: tuple[str, ...]) -> None:
+        self.public_url = public_url
+        self.scheme, _, self.public = public_url.partition("://")
+        public_port = host_and_port(self.public)[1]
+        self.names = [host_and_port(host) for host in hosts]
+        self.normal = tuple(authority(name, port or public_port, self.scheme) for name, port in self.names)
+
+    @property
+    def login_origin(self) -> str:
+        return f"{self.scheme}://{self.normal[0]}" if self.normal else self.public_url
+
+    def problems(self) -> Iterator[tuple[int, str]]:
+        for index, ((name, _), host) in enumerate(zip(self.names, self.normal, strict=True)):
+            if host == self.public:
+                yield index, f"`hosts`: {host} is public_url's: write a host of the tenant's own, or remove it"
+            elif self.scheme == "http" and not is_loopback(name):
+                yield (
+                    index,
+                    f"`hosts`: {host} would be plain http, like public_url: write a loopback name ({name}.localhost)",
+                )
+
+
+def _claims(tenant: Tenant, document: Document) -> Iterator[tuple[Unshared, int]]:
+    def line(*path: str | int) -> int:
+        return document.places[document.nearest(path)].line
+
+    for index, host in enumerate(tenant.hosts):
+        yield Unshared("host", host), line("hosts", index)
+    for index, domain in enumerate(tenant.email_domains):
+        yield Unshared("email domain", domain), line("email_domains", index)
+    if tenant.saml.sp_entity_id:
+        pair = f"{tenant.saml.sp_entity_id} at the IdP {tenant.provider.entity_id}"
+        yield Unshared("SP entityID", pair), line("saml", "sp_entity_id")
