@@ -1,0 +1,103 @@
+"""Asking Kombo itself, where the local copy has no answer.
+
+The one place where a launch touches Kombo, so everything here is bounded: a deadline per question, one question at a
+time per key however many ask, a few at once per integration, and not the same fruitless question twice within a
+minute. What Kombo answers is kept in the directory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Literal
+
+import structlog
+from cachetools import TTLCache
+
+from bridge.errors import KomboUnavailable
+from bridge.flights import Flights
+from bridge.kombo.client import KomboClient
+from bridge.kombo.model import User
+from bridge.settings.model import Tenant
+from bridge.store import directory, lookups
+from bridge.store.engine import Store, now_ms
+from bridge.store.lookups import Enrollment, Person
+
+DEADLINE_SECONDS = 4.0
+AT_ONCE = 8
+ASK_AGAIN_SECONDS = 60
+REMEMBERED = 50_000
+
+Key = Literal["remote_id", "email"]
+
+log = structlog.get_logger()
+
+
+class Live:
+    """Live questions to Kombo. `client` gives the client of a tenant's integration."""
+
+    def __init__(self, store: Store, client: Callable[[Tenant], KomboClient]) -> None:
+        self._store = store
+        self._client = client
+        self._people: Flights[list[Person]] = Flights()
+        self._enrollments: Flights[list[Enrollment]] = Flights()
+        self._asked: TTLCache[tuple[str, ...], None] = TTLCache(REMEMBERED, ASK_AGAIN_SECONDS)
+        self._turns: dict[str, asyncio.Semaphore] = {}
+
+    async def people(self, tenant: Tenant, key: Key, value: str) -> list[Person]:
+        """Everybody whom Kombo has under exactly that value.
+
+        An answer that holds anybody else is no answer: a connector that cannot filter, or a filter read as a list, must
+        not turn into somebody's identity. Raises `KomboError`; a value with a comma is never asked (Kombo's filters are
+        lists without an escape), which is the caller's to see to.
+        """
+        question = (tenant.slug, tenant.integration_id, key, value)
+        return await self._people.ask(question, lambda: self._ask_people(tenant, key, value))
+
+    async def _ask_people(self, tenant: Tenant, key: Key, value: str) -> list[Person]:
+        client = self._client(tenant)
+        async with self._turn(tenant.integration_id):
+            if key == "remote_id":
+                users = await client.users_by_remote_id(value, deadline=DEADLINE_SECONDS)
+            else:
+                users = await client.users_by_email(value, deadline=DEADLINE_SECONDS)
+        if any(not _is(user, key, value) for user in users):
+            log.error("kombo_answer_does_not_fit", tenant=tenant.slug, asked=key, results=len(users))
+            raise KomboUnavailable(f"Kombo answered a question for one {key} with a user of another")
+        moment, integration = now_ms(), tenant.integration_id
+        await self._store.write(lambda c: directory.save_users(c, integration, users, moment))
+        people = [
+            await self._store.read(partial(lookups.person, integration_id=integration, user_id=user.id))
+            for user in users
+        ]
+        return [person for person in people if person]
+
+    def asked_lately(self, tenant: Tenant, user_id: str, courses: Sequence[str]) -> bool:
+        """Whether Kombo said no to this within the last minute."""
+        return (tenant.integration_id, user_id, *courses) in self._asked
+
+    async def enrollments(self, tenant: Tenant, user_id: str, courses: list[str]) -> list[Enrollment]:
+        """A user's progressions in the courses, as Kombo has them now. Raises `KomboError`."""
+        question = (tenant.slug, tenant.integration_id, user_id, *courses)
+        return await self._enrollments.ask(question, lambda: self._ask_enrollments(tenant, user_id, courses))
+
+    async def _ask_enrollments(self, tenant: Tenant, user_id: str, courses: list[str]) -> list[Enrollment]:
+        client = self._client(tenant)
+        integration = tenant.integration_id
+        async with self._turn(integration):
+            answers = [await client.progressions_of(user_id, course, deadline=DEADLINE_SECONDS) for course in courses]
+        rows = [row for answer in answers for row in answer if row.user_id == user_id]
+        moment = now_ms()
+        await self._store.write(lambda c: directory.save_progressions(c, integration, rows, moment))
+        self._asked[(integration, user_id, *courses)] = None
+        return await self._store.read(lambda c: lookups.enrollments(c, integration, user_id, courses))
+
+    def _turn(self, integration_id: str) -> asyncio.Semaphore:
+        return self._turns.setdefault(integration_id, asyncio.Semaphore(AT_ONCE))
+
+
+def _is(user: User, key: Key, value: str) -> bool:
+    if key == "remote_id":
+        return user.remote_id == value
+    return user.work_email is not None and directory.fold(user.work_email) == directory.fold(value)

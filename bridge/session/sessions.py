@@ -1,0 +1,170 @@
+"""Sessions: an opaque id in a signed cookie, everything else on our side.
+
+A session says who signed in and nothing of what they may do. In front of the store each process keeps one cache whose
+entries live `CACHE_SECONDS`; a session that is ended anywhere is therefore gone everywhere within that time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import secrets as random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import structlog
+from cachetools import TTLCache
+
+from bridge.errors import BridgeError
+from bridge.exchange import Forward
+from bridge.flights import Flights
+from bridge.session.tokens import Tokens
+from bridge.settings.model import Configuration, SessionLife, Tenant
+from bridge.store import lookups
+from bridge.store import sessions as rows
+from bridge.store.engine import Store, now_ms
+from bridge.store.lookups import Person
+from bridge.store.sessions import SessionRow
+
+CACHE_SECONDS = 5
+CACHE_ENTRIES = 20_000
+TOUCH_SECONDS = 60
+
+log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class Entry:
+    """A live session as one process holds it for a few seconds: whose it is, and what was already decided for it.
+
+    `person` is None where nobody in Kombo matched (`unmatched: pass`). `until` is the end of the session on the
+    monotonic clock. `forwards` are the decisions made so far, by course (None: no course).
+    """
+
+    row: SessionRow
+    tenant: Tenant
+    person: Person | None
+    until: float
+    forwards: dict[str | None, Forward] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class SignIn:
+    """A verified sign-in, to become a session. `ends_at` is the IdP's own limit in milliseconds, if it gave one."""
+
+    tenant: Tenant
+    user_id: str | None
+    subject: str | None
+    tier: str
+    auth_time: int
+    ends_at: int | None
+
+
+class Sessions:
+    """Opens, finds and ends sessions. `current` gives the configuration in force."""
+
+    def __init__(self, store: Store, secrets: Sequence[str], current: Callable[[], Configuration]) -> None:
+        self._store = store
+        self._tokens = Tokens(secrets, "session")
+        self._current = current
+        self._cache: TTLCache[str, Entry] = TTLCache(CACHE_ENTRIES, CACHE_SECONDS)
+        self._flights: Flights[Entry | None] = Flights()
+        self._touching: set[asyncio.Task[None]] = set()
+
+    def cached(self, cookie: str) -> Entry | None:
+        """The live session of a cookie, if this process has just looked it up."""
+        entry = self._cache.get(cookie)
+        return entry if entry and entry.until > time.monotonic() else None
+
+    async def find(self, cookie: str) -> Entry | None:
+        """The live session of a cookie; None where there is none. Raises `StateError`."""
+        if entry := self.cached(cookie):
+            return entry
+        sid = self._tokens.unsign(cookie)
+        if sid is None:
+            return None
+        return await self._flights.ask(cookie, lambda: self._load(cookie, _digest(sid)))
+
+    async def _load(self, cookie: str, digest: str) -> Entry | None:
+        configuration = self._current()
+        row = await self._store.read(lambda connection: rows.find(connection, digest))
+        tenant = row and configuration.tenants.get(row.tenant)
+        if not row or not tenant or not _same_trust(row, tenant):
+            return None
+        remaining = _remaining_ms(row, tenant.session)
+        if remaining <= 0:
+            return None
+        person = None
+        if (user_id := row.user_id) is not None:
+            person = await self._store.read(lambda c: lookups.person(c, row.integration_id, user_id))
+            if person is None or not person.active:
+                return None
+        self._touch_sometimes(row, tenant.session)
+        entry = Entry(row, tenant, person, until=time.monotonic() + remaining / 1000)
+        if self._current() is configuration:
+            self._cache[cookie] = entry
+        return entry
+
+    def _touch_sometimes(self, row: SessionRow, life: SessionLife) -> None:
+        if life.idle is None:
+            return
+        moment = now_ms()
+        if moment - row.used_at < 1000 * min(TOUCH_SECONDS, life.idle.total_seconds() / 4):
+            return
+        task = asyncio.ensure_future(self._touch(row.digest, moment))
+        self._touching.add(task)
+        task.add_done_callback(self._touching.discard)
+
+    async def _touch(self, digest: str, moment: int) -> None:
+        try:
+            await self._store.write(lambda connection: rows.touch(connection, digest, moment))
+        except BridgeError as error:
+            log.warning("session_not_touched", reason=str(error))
+
+    async def open(self, sign_in: SignIn) -> str:
+        """A new session; the cookie's value. Raises `StateError`."""
+        sid = random.token_urlsafe(24)
+        moment = now_ms()
+        ends_at = moment + int(sign_in.tenant.session.lifetime.total_seconds() * 1000)
+        row = SessionRow(
+            digest=_digest(sid),
+            tenant=sign_in.tenant.slug,
+            integration_id=sign_in.tenant.integration_id,
+            provider=sign_in.tenant.provider.entity_id,
+            user_id=sign_in.user_id,
+            subject=sign_in.subject,
+            tier=sign_in.tier,
+            auth_time=sign_in.auth_time,
+            created_at=moment,
+            used_at=moment,
+            ends_at=min(ends_at, sign_in.ends_at or ends_at),
+        )
+        await self._store.write(lambda connection: rows.add(connection, row))
+        return self._tokens.sign(sid)
+
+    async def end(self, cookie: str) -> None:
+        """End the session of a cookie, here at once and elsewhere when its cached entry runs out."""
+        self._cache.pop(cookie, None)
+        if sid := self._tokens.unsign(cookie):
+            await self._store.write(lambda connection: rows.end(connection, _digest(sid)))
+
+    def forget_cached(self) -> None:
+        """Look every session up anew: the configuration has changed."""
+        self._cache.clear()
+
+
+def _digest(sid: str) -> str:
+    return hashlib.sha256(sid.encode()).hexdigest()
+
+
+def _same_trust(row: SessionRow, tenant: Tenant) -> bool:
+    """A changed integration or IdP ends a tenant's sessions (the contract, section 3)."""
+    return row.integration_id == tenant.integration_id and row.provider == tenant.provider.entity_id
+
+
+def _remaining_ms(row: SessionRow, life: SessionLife) -> int:
+    ends = row.ends_at
+    if life.idle is not None:
+        ends = min(ends, row.used_at + int(life.idle.total_seconds() * 1000))
+    return ends - now_ms()
