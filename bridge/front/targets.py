@@ -70,7 +70,7 @@ def quoted(target: bytes) -> str:
 
 
 def deep_link(target: bytes) -> str:
-    """What a request's own target becomes as `next`: the same resource, without the query where the whole is too long."""
+    """What a request's own target becomes as `next`: the same resource, without its query where that is too long."""
     whole = quoted(target)
     for candidate in (whole, whole.partition("?")[0]):
         try:

@@ -1,0 +1,57 @@
+"""`kombo-bridge serve`: the service."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import structlog
+import typer
+
+from bridge import app as service
+from bridge import logs
+from bridge.cli import app
+from bridge.proxy.server import serve as run
+from bridge.settings.addresses import Address
+from bridge.settings.load import load
+from bridge.settings.notes import not_yet
+from bridge.store.migrate import migrate
+
+ConfigPath = Annotated[Path, typer.Option("--config", help="The service's settings.", show_default=True)]
+DEFAULT_CONFIG = Path("config/bridge.yaml")
+
+
+@app.command()
+def serve(
+    config: ConfigPath = DEFAULT_CONFIG,
+    workers: Annotated[int, typer.Option(min=1, max=64, help="Processes that share the port and the state.")] = 1,
+    listen: Annotated[str | None, typer.Option(help="HOST:PORT; overrides the settings.")] = None,
+    internal_listen: Annotated[str | None, typer.Option(help="HOST:PORT; overrides the settings.")] = None,
+) -> None:
+    """Run the bridge in front of the platform until it is told to stop."""
+    logs.configure()
+    configuration = load(config)
+    log = structlog.get_logger()
+    for slug, error in configuration.broken.items():
+        for problem in error.problems:
+            log.error("tenant_unavailable", tenant=slug, problem=str(problem))
+    for note in not_yet(configuration):
+        log.warning("setting_not_carried_out", note=str(note))
+    address = _address(listen) if listen else configuration.service.listen
+    internal = _address(internal_listen) if internal_listen else configuration.service.internal_listen
+    if configuration.service.internal_token is None and not internal.loopback:
+        raise typer.BadParameter(
+            "without internal_token the internal listener must be on loopback", param_hint="--internal-listen"
+        )
+    migrate(configuration.service.state)
+    os.environ[service.CONFIG] = str(config.resolve())
+    os.environ[service.INTERNAL_LISTEN] = str(internal)
+    raise typer.Exit(run("bridge.app:create", address, workers=workers))
+
+
+def _address(text: str) -> Address:
+    try:
+        return Address.parse(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error

@@ -1,0 +1,79 @@
+"""`kombo-bridge sync`: bring the local directory up to date once."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from bridge import logs
+from bridge.cli import app
+from bridge.cli.serve import DEFAULT_CONFIG, ConfigPath
+from bridge.directory.sync import Pass, sync_fully
+from bridge.errors import BridgeError
+from bridge.kombo.client import KomboClient
+from bridge.kombo.transport import http_client
+from bridge.settings.load import load
+from bridge.settings.model import Tenant
+from bridge.store.engine import Store
+from bridge.store.migrate import migrate
+
+
+@app.command()
+def sync(
+    config: ConfigPath = DEFAULT_CONFIG,
+    tenant: Annotated[str | None, typer.Option(help="One tenant's slug; otherwise all.")] = None,
+    full: Annotated[bool, typer.Option("--full", help="Read everything again (this version always does).")] = False,
+) -> None:
+    """Read every tenant's users, courses and progressions from Kombo once."""
+    logs.configure()
+    configuration = load(config)
+    if tenant is not None and tenant not in configuration.tenants:
+        raise BridgeError(f"there is no tenant {tenant} with a valid file; run `kombo-bridge check`")
+    chosen = [configuration.tenants[tenant]] if tenant else list(configuration.tenants.values())
+    migrate(configuration.service.state)
+    if not asyncio.run(_sync_all(configuration.service.state, chosen)):
+        raise typer.Exit(1)
+
+
+async def _sync_all(state: str, tenants: list[Tenant]) -> bool:
+    store = Store(state)
+    good = True
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed} rows"), TimeElapsedColumn())
+    terminal = sys.stderr.isatty()
+    with Progress(*columns, console=Console(stderr=True), disable=not terminal) as progress:
+        async with http_client() as http:
+            for tenant in tenants:
+                client = KomboClient(http, tenant.kombo, tenant.integration_id)
+                good = await _sync_one(store, client, tenant, progress) and good
+    store.close()
+    return good
+
+
+async def _sync_one(store: Store, client: KomboClient, tenant: Tenant, progress: Progress) -> bool:
+    bars: dict[str, TaskID] = {}
+
+    def show(model: str, rows: int) -> None:
+        if model not in bars:
+            bars[model] = progress.add_task(f"{tenant.slug} {model}", total=None)
+        progress.update(bars[model], completed=rows)
+
+    try:
+        passes = await sync_fully(store, client, tenant.integration_id, show)
+    except BridgeError as error:
+        print(f"{tenant.slug}: {error}", file=sys.stderr)
+        return False
+    for done in passes:
+        print(_line(tenant, done))
+    return not any(done.unreadable for done in passes)
+
+
+def _line(tenant: Tenant, done: Pass) -> str:
+    notes = [f"{done.removed} removed"] if done.removed else []
+    if done.unreadable:
+        notes.append(f"{done.unreadable} unreadable, so nothing was concluded from what is absent")
+    return f"{tenant.slug}: {done.rows} {done.model}" + (f" ({', '.join(notes)})" if notes else "")

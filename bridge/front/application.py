@@ -1,0 +1,194 @@
+"""The pages and endpoints under `/_bridge/`, as a Starlette application. What they decide is decided elsewhere."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Awaitable, Callable
+from urllib.parse import parse_qsl, urlencode
+
+import structlog
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from bridge.saml.party import sp_metadata
+from bridge.errors import Code, Refusal, StateError
+from bridge.exchange import Head
+from bridge.front.acs import AssertionConsumer
+from bridge.front.cookies import AGAIN, SESSION, Cookies
+from bridge.front.front import Front
+from bridge.front.logins import Logins
+from bridge.front.refusals import redirect, respond
+from bridge.front.requests import from_own_pages, head_of, language
+from bridge.front.targets import next_target
+from bridge.pages import ORGANIZATIONS, Pages, RefusalLinks
+from bridge.session.sessions import Sessions
+from bridge.settings.model import Tenant
+
+MAX_FORM_BYTES = 8_192
+MAX_FIELDS = 8
+JWKS_SECONDS = 300
+SAML = "/_bridge/saml/{tenant}"
+
+Handler = Callable[[Request, Head], Awaitable[Response]]
+
+log = structlog.get_logger()
+
+
+class Application:
+    """The handlers, with what they need. `asgi` is the application itself."""
+
+    def __init__(
+        self,
+        *,
+        front: Front,
+        consumer: AssertionConsumer,
+        logins: Logins,
+        sessions: Sessions,
+        cookies: Cookies,
+        pages: Pages,
+        jwks: bytes,
+    ) -> None:
+        self._front = front
+        self._consumer = consumer
+        self._logins = logins
+        self._sessions = sessions
+        self._cookies = cookies
+        self._pages = pages
+        self._jwks = jwks
+        self.asgi = Starlette(
+            routes=[
+                self._route(f"{SAML}/metadata", self.metadata, "GET"),
+                self._route(f"{SAML}/acs", self.acs, "POST"),
+                self._route(f"{SAML}/login", self.login, "GET", "POST"),
+                self._route(ORGANIZATIONS, self.organizations, "GET", "POST"),
+                self._route("/_bridge/logout", self.logout, "GET", "POST"),
+                self._route("/_bridge/jwks.json", self.jwks, "GET"),
+            ]
+        )
+
+    def _route(self, path: str, handler: Handler, *methods: str) -> Route:
+        async def endpoint(request: Request) -> Response:
+            head = head_of(request)
+            try:
+                return await handler(request, head)
+            except StateError as error:
+                refusal = Refusal(Code.USER_UNKNOWN, str(error))
+            except Refusal as caught:
+                refusal = caught
+            tenant = self._front.rules.configuration.tenants.get(request.path_params.get("tenant", ""))
+            links = RefusalLinks(retry=refusal.retry or "/")
+            drops = [self._cookies.drop(AGAIN)] if refusal.code is Code.LOGIN_EXPIRED else []
+            return self._front.refusals.answer(head, refusal, tenant=tenant, links=links, cookies=drops)
+
+        return Route(path, endpoint, methods=list(methods))
+
+    async def metadata(self, request: Request, head: Head) -> Response:
+        """The bridge as a service provider, for the tenant's IdP to read."""
+        tenant = self._tenant(request)
+        return Response(
+            sp_metadata(tenant.party),
+            media_type="application/samlmetadata+xml",
+            headers={"Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"},
+        )
+
+    async def acs(self, request: Request, head: Head) -> Response:
+        """See `bridge.front.acs`."""
+        tenant = self._tenant(request)
+        self._only_at(head, tenant)
+        return await self._consumer.consume(request, head, tenant)
+
+    async def login(self, request: Request, head: Head) -> Response:
+        """Start a login; `resume` begins one again whose answer came without its cookie."""
+        tenant = self._tenant(request)
+        fields = await _fields(request)
+        if "resume" in fields:
+            self._only_at(head, tenant)
+            return self._resume(head, tenant, fields["resume"])
+        next = next_target(fields.get("next"))
+        origin = self._front.rules.configuration.login_origin(tenant)
+        if not self._is_at(head, origin):
+            return redirect(self._front.rules.login_url(tenant, urlencode({"next": next})))
+        asked = from_own_pages(head, origin)
+        cookie = self._cookies.all(head).get(SESSION)
+        entry = await self._sessions.find(cookie) if cookie and not asked else None
+        if entry and entry.tenant.slug != tenant.slug:
+            return self._front.ask_to_switch(head, entry, tenant, next)
+        return self._logins.start(head, tenant, next)
+
+    def _resume(self, head: Head, tenant: Tenant, token: str) -> Response:
+        """The second attempt of a login. Its cookies must have come this time, or it would go round for ever."""
+        if AGAIN not in self._cookies.all(head):
+            raise Refusal(Code.LOGIN_EXPIRED, "the browser keeps no cookies of ours", retry="/")
+        login = self._logins.find(head, tenant, token) if token else None
+        if token and login is None:
+            raise Refusal(Code.LOGIN_EXPIRED, "the login took too long, or its cookie is gone")
+        if login and login.attempt > 1:
+            raise Refusal(Code.LOGIN_EXPIRED, "the login's cookie did not come back twice in a row", retry=login.next)
+        response = self._logins.start(head, tenant, login.next if login else "/", attempt=2)
+        if login:
+            response.headers.append("Set-Cookie", self._logins.drop(login)[1])
+        return response
+
+    async def organizations(self, request: Request, head: Head) -> Response:
+        """Which organisation? A work email's domain names the tenant; whether an address exists is not said."""
+        fields = await _fields(request)
+        next = next_target(fields.get("next"))
+        email = fields.get("email", "")[:320]
+        tenant = self._front.rules.of_email(email) if request.method == "POST" else None
+        if tenant:
+            return redirect(self._front.rules.login_url(tenant, urlencode({"next": next})))
+        failed = request.method == "POST"
+        page = self._pages.organizations(language=language(head), next=next, email=email, failed=failed)
+        return respond(page, 404 if failed else 200, [("Bridge-Error", Code.TENANT_UNKNOWN)] if failed else [])
+
+    async def logout(self, request: Request, head: Head) -> Response:
+        """End the session here; the IdP's own goes on."""
+        if cookie := self._cookies.all(head).get(SESSION):
+            await self._sessions.end(cookie)
+        page = self._pages.logged_out(language=language(head), sign_in="/")
+        return respond(page, headers=[self._cookies.drop(SESSION)])
+
+    async def jwks(self, request: Request, head: Head) -> Response:
+        return jwks_response(request, self._jwks)
+
+    def _tenant(self, request: Request) -> Tenant:
+        return self._front.rules.tenant(request.path_params["tenant"])
+
+    def _only_at(self, head: Head, tenant: Tenant) -> None:
+        if not self._is_at(head, self._front.rules.configuration.login_origin(tenant)):
+            raise Refusal(Code.HOST_UNKNOWN, f"the tenant {tenant.slug} signs in on another host")
+
+    def _is_at(self, head: Head, origin: str) -> bool:
+        place = self._front.rules.places.at(head.get(b"host"))
+        return place is not None and place.origin == origin
+
+
+def jwks_response(request: Request, jwks: bytes) -> Response:
+    """The public keys, with an entity tag that changes only with them."""
+    tag = f'"{hashlib.sha256(jwks).hexdigest()[:32]}"'
+    headers = {"Cache-Control": f"public, max-age={JWKS_SECONDS}", "ETag": tag}
+    if tag in request.headers.get("if-none-match", ""):
+        return Response(None, 304, headers)
+    return Response(jwks, media_type="application/jwk-set+json", headers=headers)
+
+
+async def _fields(request: Request) -> dict[str, str]:
+    """Query and form fields, each at most once. Raises `Refusal` (`request_malformed`)."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_FORM_BYTES:
+            raise Refusal(Code.REQUEST_MALFORMED, f"the form is larger than {MAX_FORM_BYTES} bytes", status=413)
+    fields: dict[str, str] = {}
+    try:
+        for source in (request.scope["query_string"], bytes(body)):
+            for name, value in parse_qsl(
+                source.decode("ascii"), keep_blank_values=True, max_num_fields=MAX_FIELDS, errors="strict"
+            ):
+                if fields.setdefault(name, value) != value:
+                    raise Refusal(Code.REQUEST_MALFORMED, f"the field {name[:32]!r} has two values")
+    except ValueError as error:
+        raise Refusal(Code.REQUEST_MALFORMED, "the fields cannot be read") from error
+    return fields

@@ -1,0 +1,207 @@
+"""The decision: what happens to a request, from its head alone.
+
+`decide` answers at once where this process has the session at hand and has decided the same for it before; otherwise
+it looks things up first. It is the only place that decides, whoever forwards; what it says is carried out, not
+reconsidered.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable
+from urllib.parse import urlencode
+
+import structlog
+from cachetools import TTLCache
+from starlette.responses import Response
+from starlette.types import ASGIApp
+
+from bridge.errors import Code, Refusal, StateError
+from bridge.exchange import Answer, Decision, Forward, Head
+from bridge.front import queries
+from bridge.front.cookies import SESSION, Cookies
+from bridge.front.learners import learner
+from bridge.front.logins import Logins
+from bridge.front.places import Place
+from bridge.front.refusals import Refusals, redirect, respond
+from bridge.front.requests import is_page_load, language
+from bridge.front.routes import Match
+from bridge.front.rules import Rules
+from bridge.front.targets import deep_link, quoted
+from bridge.gate.gate import Gate
+from bridge.pages import ORGANIZATIONS, Pages, RefusalLinks
+from bridge.proxy.headers import HeaderPolicy
+from bridge.session.sessions import Entry, Sessions
+from bridge.settings.model import Configuration, Tenant
+from bridge.stamp.headers import Stamp
+
+ANONYMOUS_SECONDS = 20
+LOOK_AGAIN_SECONDS = (15, 30, 60, 120, 300)
+LOOKS_REMEMBERED = 20_000
+
+log = structlog.get_logger()
+
+
+class Front:
+    """Decides. Built once; `apply` gives it the configuration in force, now and at every reload."""
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        *,
+        sessions: Sessions,
+        gate: Gate,
+        stamp: Stamp,
+        policy: HeaderPolicy,
+        logins: Logins,
+        cookies: Cookies,
+        pages: Pages,
+    ) -> None:
+        self.rules = Rules(configuration, cookies)
+        self.refusals = Refusals(pages)
+        self._sessions = sessions
+        self._gate = gate
+        self._stamp = stamp
+        self._policy = policy
+        self._logins = logins
+        self._cookies = cookies
+        self._pages = pages
+        self._bridge: Answer | None = None
+        self._anonymous = (0.0, Forward(b""))
+        self._looks: TTLCache[tuple[str, str], int] = TTLCache(LOOKS_REMEMBERED, LOOK_AGAIN_SECONDS[-1] * 2)
+
+    def mount(self, application: ASGIApp) -> None:
+        """The application that answers under `/_bridge/`."""
+        self._bridge = Answer(application)
+
+    def apply(self, configuration: Configuration) -> None:
+        """Take over new settings; everything decided under the old ones is looked at anew."""
+        self.rules = Rules(configuration, self._cookies)
+        self._sessions.forget_cached()
+
+    def decide(self, head: Head) -> Decision | Awaitable[Decision]:
+        """See `bridge.exchange.Decider`."""
+        try:
+            return self._decide(head)
+        except Refusal as refusal:
+            return Answer(self.refuse(head, refusal))
+
+    def refuse(self, head: Head, refusal: Refusal) -> ASGIApp:
+        """See `bridge.exchange.Decider`."""
+        retry = refusal.retry or (deep_link(head.target) if is_page_load(head) else None)
+        return self.refusals.answer(head, refusal, links=RefusalLinks(retry=retry))
+
+    def _decide(self, head: Head) -> Decision | Awaitable[Decision]:
+        rules = self.rules
+        place = rules.places.at(head.get(b"host"))
+        if place is None:
+            return self._elsewhere(head)
+        if name := self._policy.ambiguous(head):
+            raise Refusal(Code.HEADERS_AMBIGUOUS, f"the header {name[:64]!r} could be read as one of the bridge's own")
+        match = rules.paths.decide_path(head.path)
+        if match.access == "bridge":
+            return self._bridge or _not_mounted()
+        if match.access == "public":
+            return self._anonymously()
+        course = queries.course(match, head.method, head.query)
+        cookie = self._cookies.all(head).get(SESSION)
+        entry = self._sessions.cached(cookie) if cookie else None
+        if entry and _belongs(entry, place) and (forward := entry.forwards.get(course)):
+            return self._switch(head, place, entry) or forward
+        return self._look_up(head, place, match, course, cookie)
+
+    async def _look_up(
+        self, head: Head, place: Place, match: Match, course: str | None, cookie: str | None
+    ) -> Decision:
+        entry = None
+        try:
+            try:
+                entry = await self._sessions.find(cookie) if cookie else None
+                if entry is None or not _belongs(entry, place):
+                    entry = None
+                    return self._anonymously() if match.access == "optional" else self._log_in(head, place)
+                return self._switch(head, place, entry) or await self._admit(entry, course)
+            except StateError as error:
+                raise Refusal(Code.USER_UNKNOWN, str(error)) from error
+        except Refusal as refusal:
+            return Answer(self._refuse_learner(head, refusal, entry, course))
+
+    async def _admit(self, entry: Entry, course: str | None) -> Forward:
+        forward = entry.forwards.get(course)
+        if forward is None:
+            access = None if course is None else await self._gate.check(entry.tenant, entry.person, course)
+            block = self._stamp.block(learner(entry), access)
+            forward = entry.forwards[course] = Forward(block, personal=True, until=entry.until)
+        return forward
+
+    def _log_in(self, head: Head, place: Place) -> Decision:
+        """Only a page load is ever sent to a login, and always on the origin that has the tenant's ACS."""
+        if not is_page_load(head):
+            raise Refusal(Code.LOGIN_REQUIRED, "no live session, and not a page load")
+        tenant = self.rules.discover(head, place)
+        here = deep_link(head.target)
+        if tenant is None:
+            return Answer(redirect(f"{ORGANIZATIONS}?{urlencode({'next': here})}"))
+        origin = self.rules.configuration.login_origin(tenant)
+        if origin != place.origin:
+            return Answer(redirect(origin + here, 307))
+        return Answer(self._logins.start(head, tenant, here))
+
+    def _switch(self, head: Head, place: Place, entry: Entry) -> Answer | None:
+        """A link of another tenant asks first: a live session's tenant stays the tenant until the learner says
+        otherwise.
+        """
+        if place.tenant or not is_page_load(head):
+            return None
+        wanted = self.rules.named(head)
+        if wanted is None or wanted.slug == entry.tenant.slug:
+            return None
+        return Answer(self.ask_to_switch(head, entry, wanted, deep_link(head.target)))
+
+    def ask_to_switch(self, head: Head, entry: Entry, wanted: Tenant, next: str) -> Response:
+        """The page that asks before a session is replaced."""
+        page = self._pages.switch(
+            current=entry.tenant.name,
+            other=wanted.name,
+            action=self.rules.login_url(wanted),
+            stay="/",
+            fields={"next": next},
+            language=language(head),
+        )
+        return respond(page)
+
+    def _elsewhere(self, head: Head) -> Decision:
+        if not is_page_load(head):
+            raise Refusal(Code.HOST_UNKNOWN, "the Host header names none of our hosts")
+        return Answer(redirect(self.rules.configuration.service.public_url + quoted(head.target), 307))
+
+    def _refuse_learner(self, head: Head, refusal: Refusal, entry: Entry | None, course: str | None) -> Response:
+        again = None
+        if entry and course and refusal.code is Code.NOT_ENROLLED:
+            key = (entry.row.digest, course)
+            looks = self._looks[key] = self._looks.get(key, 0) + 1
+            again = LOOK_AGAIN_SECONDS[min(looks, len(LOOK_AGAIN_SECONDS)) - 1]
+        return self.refusals.answer(
+            head,
+            refusal,
+            tenant=entry.tenant if entry else None,
+            links=RefusalLinks(retry=deep_link(head.target) if is_page_load(head) else None),
+            look_again_after=again,
+        )
+
+    def _anonymously(self) -> Forward:
+        """Forwarded with every identity header empty but the signed assertion, which says that nobody is there."""
+        made, forward = self._anonymous
+        if time.monotonic() - made > ANONYMOUS_SECONDS or not forward.identity:
+            forward = Forward(self._stamp.block(None))
+            self._anonymous = (time.monotonic(), forward)
+        return forward
+
+
+def _belongs(entry: Entry, place: Place) -> bool:
+    """On a tenant's own host, only that tenant's sessions count."""
+    return place.tenant is None or place.tenant.slug == entry.tenant.slug
+
+
+def _not_mounted() -> Answer:
+    raise RuntimeError("the application under /_bridge/ has not been mounted")

@@ -1,0 +1,95 @@
+"""Where a refusal becomes what somebody sees: one log line for the operator, one page or problem document for the
+other side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import structlog
+from starlette.responses import Response
+
+from bridge.errors import Code, Refusal, SamlRefusal
+from bridge.exchange import Head
+from bridge.front.requests import language, wants_page
+from bridge.pages import MEDIA_TYPE, Page, Pages, RefusalLinks, problem, reference
+from bridge.settings.model import Tenant
+
+log = structlog.get_logger()
+
+
+class Refusals:
+    """Answers for refusals."""
+
+    def __init__(self, pages: Pages) -> None:
+        self._pages = pages
+
+    def answer(
+        self,
+        head: Head,
+        refusal: Refusal,
+        *,
+        tenant: Tenant | None = None,
+        links: RefusalLinks | None = None,
+        look_again_after: int | None = None,
+        cookies: Sequence[tuple[str, str]] = (),
+    ) -> Response:
+        """The answer, after its log line; both carry the same reference."""
+        words = reference()
+        _log(head, refusal, words, tenant)
+        if not wants_page(head):
+            return _problem(refusal, words, cookies)
+        name, spoken = tenant.name if tenant else None, language(head)
+        if refusal.code is Code.LOGIN_REQUIRED:
+            page = self._pages.post_expired(reference=words, language=spoken, tenant_name=name, links=links)
+        else:
+            page = self._pages.refusal(
+                refusal.code,
+                reference=words,
+                language=spoken,
+                tenant_name=name,
+                links=links,
+                look_again_after=look_again_after,
+            )
+        return respond(page, refusal.status, [("Bridge-Error", refusal.code), *cookies])
+
+
+def respond(page: Page, status: int = 200, headers: Sequence[tuple[str, str]] = ()) -> Response:
+    """A page as a response. Written header by header: a dictionary would merge cookies."""
+    response = Response(page.html, status)
+    response.raw_headers = [pair for pair in response.raw_headers if pair[0] == b"content-length"]
+    for name, value in (*page.headers, *headers):
+        response.raw_headers.append((name.lower().encode("ascii"), value.encode("latin-1")))
+    return response
+
+
+def redirect(url: str, status: int = 303, headers: Sequence[tuple[str, str]] = ()) -> Response:
+    """A redirect that nothing may keep."""
+    response = Response(None, status, {"Location": url, "Cache-Control": "no-store", "Referrer-Policy": "no-referrer"})
+    for name, value in headers:
+        response.raw_headers.append((name.lower().encode("ascii"), value.encode("latin-1")))
+    return response
+
+
+def _problem(refusal: Refusal, words: str, cookies: Sequence[tuple[str, str]]) -> Response:
+    body = problem(refusal.code, words, refusal.status)
+    headers = {"Cache-Control": "no-store", "Bridge-Error": str(refusal.code)}
+    response = Response(body, refusal.status, headers, media_type=MEDIA_TYPE)
+    for name, value in cookies:
+        response.raw_headers.append((name.lower().encode("ascii"), value.encode("latin-1")))
+    return response
+
+
+def _log(head: Head, refusal: Refusal, words: str, tenant: Tenant | None) -> None:
+    facts = {"check": refusal.check} if isinstance(refusal, SamlRefusal) else {}
+    log.info(
+        "refused",
+        code=str(refusal.code),
+        status=refusal.status,
+        reference=words,
+        reason=refusal.reason,
+        tenant=tenant.slug if tenant else None,
+        method=head.method.decode("latin-1"),
+        path=head.path[:512].decode("latin-1"),
+        **facts,
+    )

@@ -1,0 +1,53 @@
+"""What kind of request this is: who is to be answered with a page, and who with a problem document."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+
+from bridge.exchange import Head
+
+FRAMES = (None, b"document", b"iframe")
+
+
+def head_of(request: Request) -> Head:
+    """The head of a request that has already been handed to Starlette."""
+    query = request.scope["query_string"]
+    return Head(
+        method=request.method.encode("ascii"),
+        target=request.scope["raw_path"] + (b"?" + query if query else b""),
+        headers=list(request.scope["headers"]),
+        peer=request.client.host if request.client else "",
+    )
+
+
+def is_page_load(head: Head) -> bool:
+    """A person following a link: the only kind of request that is ever redirected to a login (the contract, section
+    4).
+    """
+    return head.method in (b"GET", b"HEAD") and wants_page(head)
+
+
+def wants_page(head: Head) -> bool:
+    """Whether what comes back will be looked at: a page load, or a form that was sent."""
+    fields = head.fields
+    return (
+        any(b"text/html" in value.lower() for value in fields.get(b"accept", ()))
+        and head.get(b"sec-fetch-dest") in FRAMES
+        and len(fields.get(b"sec-fetch-dest", ())) <= 1
+        and b"x-requested-with" not in fields
+        and not any(b"prefetch" in value.lower() for value in fields.get(b"sec-purpose", ()))
+    )
+
+
+def language(head: Head) -> str | None:
+    """The Accept-Language header, for the catalogues to choose by."""
+    values = head.fields.get(b"accept-language")
+    return b",".join(values).decode("latin-1") if values else None
+
+
+def from_own_pages(head: Head, origin: str) -> bool:
+    """Whether a browser says that a page of this origin made the request; where it says nothing, no."""
+    site = head.get(b"sec-fetch-site")
+    if site is not None:
+        return site == b"same-origin"
+    return head.get(b"origin") == origin.encode()

@@ -1,0 +1,259 @@
+"""What an attacker on the outside tries with a launch, against the running bridge."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import httpx
+import pytest
+import yaml
+from bridge.simulator import seed
+
+from tests.support.sockets import exchange
+from tests.support.stage import Asked, Stage, identity
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+SPOOFED = yaml.safe_load((Path(__file__).parent / "spoofed_headers.yaml").read_text())
+
+
+async def test_an_answer_counts_only_in_the_browser_that_asked(stage: Stage) -> None:
+    """Login CSRF: somebody's own answer planted in another's browser."""
+    async with stage.browser() as attacker, stage.browser() as victim:
+        asked = await attacker.ask("/my?tenant=acme")
+        response = attacker.response("acme", asked, seed.JANE)
+        again = await victim.post(asked, response)
+        assert again.status_code == 303
+        assert again.headers["location"].startswith("/_bridge/saml/acme/login?resume=")
+        assert "kombo-bridge-session" not in str(again.headers)
+        refused = await victim.get(again.headers["location"])
+        assert refused.headers["bridge-error"] == "login_expired"
+        assert (await victim.get("/my")).status_code == 303
+
+
+async def test_an_answer_nobody_asked_for_starts_one_login_and_no_loop(stage: Stage) -> None:
+    async with stage.browser() as browser:
+        stray = Asked("_x", f"{stage.origin}/_bridge/saml/acme/metadata", f"{stage.origin}/_bridge/saml/acme/acs", "x")
+        response = browser.response("acme", stray, seed.JANE, in_response_to=None)
+        again = await browser.post(stray, response)
+        assert again.status_code == 303
+        fresh = await browser.get(again.headers["location"])
+        assert fresh.status_code == 303
+        assert "SAMLRequest" in fresh.headers["location"]
+        looped = await browser.post(stray, response)
+        assert looped.headers["bridge-error"] == "login_expired"
+
+
+async def test_where_the_cookie_was_withheld_the_login_is_made_once_more(stage: Stage) -> None:
+    """A browser that keeps SameSite=Lax cookies back from the IdP's POST, as they all do after two minutes."""
+    async with stage.browser() as browser:
+        asked = await browser.ask("/courses/cybersecurity-101?tenant=acme")
+        kept = dict(browser.client.cookies)
+        browser.client.cookies.clear()
+        again = await browser.post(asked, browser.response("acme", asked, seed.JANE))
+        browser.client.cookies.update(kept)
+        fresh = Asked.of((await browser.get(again.headers["location"])).headers["location"])
+        done = await browser.post(fresh, browser.response("acme", fresh, seed.JANE))
+        assert (done.status_code, done.headers["location"]) == (303, "/courses/cybersecurity-101?tenant=acme")
+
+
+async def test_an_answer_works_once(stage: Stage) -> None:
+    async with stage.browser() as browser:
+        asked = await browser.ask("/my?tenant=acme")
+        response = browser.response("acme", asked, seed.JANE)
+        cookies = dict(browser.client.cookies)
+        first = await browser.post(asked, response)
+        assert first.headers["location"] == "/my?tenant=acme"
+        browser.client.cookies.update(cookies)
+        reload = await browser.post(asked, response)
+        assert (reload.status_code, reload.headers["location"]) == (303, "/my?tenant=acme"), "the session lives"
+        browser.client.cookies.clear()
+        browser.client.cookies.update(cookies)
+        replay = await browser.post(asked, response)
+        assert replay.headers["bridge-error"] == "login_expired"
+        assert "kombo-bridge-session" not in str(replay.headers)
+
+
+async def test_an_answer_for_one_login_fits_no_other(stage: Stage) -> None:
+    async with stage.browser() as browser:
+        first, second = await browser.ask("/one?tenant=acme"), await browser.ask("/two?tenant=acme")
+        crossed = await browser.post(second, browser.response("acme", first, seed.JANE))
+        assert crossed.headers["bridge-error"] == "saml_rejected"
+        for asked, path in ((first, "/one"), (second, "/two")):
+            done = await browser.post(asked, browser.response("acme", asked, seed.JANE))
+            if asked is first:
+                assert done.headers["location"] == f"{path}?tenant=acme", "tabs do not collide"
+
+
+async def test_eight_tabs_each_land_on_their_own_page(stage: Stage) -> None:
+    async with stage.browser() as browser:
+        asked = [await browser.ask(f"/tab/{n}?tenant=acme") for n in range(8)]
+        for n in (3, 0, 7, 5, 1, 6, 2, 4):
+            done = await browser.post(asked[n], browser.response("acme", asked[n], seed.JANE))
+            assert done.headers["location"] == f"/tab/{n}?tenant=acme"
+
+
+async def test_old_logins_give_way_to_new_ones(stage: Stage) -> None:
+    async with stage.browser() as browser:
+        for n in range(30):
+            await browser.ask(f"/tab/{n}?tenant=acme")
+            logins = [cookie for cookie in browser.client.cookies if "login" in cookie]
+            assert len(logins) <= 8
+
+
+async def test_one_tenants_answer_at_anothers_door(stage: Stage) -> None:
+    async with stage.browser() as browser:
+        asked = await browser.ask("/my?tenant=acme")
+        response = browser.response("acme", asked, seed.JANE)
+        at_globex = await browser.client.post(
+            "/_bridge/saml/globex/acs", data={"SAMLResponse": response, "RelayState": asked.relay_state}
+        )
+        assert at_globex.headers["location"].startswith("/_bridge/saml/globex/login?resume="), "dropped unread"
+        assert "kombo-bridge-session" not in str(at_globex.headers)
+        globex = await browser.ask("/my?tenant=globex")
+        swapped = browser.response("acme", globex, name_id="x", attributes={"lms_user_id": "E777"})
+        assert (await browser.post(globex, swapped)).headers["bridge-error"] == "saml_rejected"
+        assert (await browser.get("/my")).status_code == 303
+
+
+async def test_a_session_of_one_tenant_stays_with_it(stage: Stage) -> None:
+    async with stage.browser() as browser:
+        await browser.launch("acme", seed.JANE, "/my")
+        page = await browser.get("/courses/code-of-conduct?tenant=globex")
+        assert page.status_code == 200
+        assert "Globex" in page.text
+        assert "Acme Corporation" in page.text
+        assert "bridge-error" not in page.headers
+        assert (await browser.get("/my?tenant=globex", headers={"Accept": "application/json"})).json()["headers"]
+        assert dict(stage.received[-1]["headers"])["x-kombo-tenant"] == "acme"
+        foreign = await browser.get("/_bridge/saml/globex/login?next=/my", headers={"Sec-Fetch-Site": "cross-site"})
+        assert foreign.status_code == 200, "a link from elsewhere asks too"
+        own = await browser.client.post(
+            "/_bridge/saml/globex/login", data={"next": "/my"}, headers={"Sec-Fetch-Site": "same-origin"}
+        )
+        asked = Asked.of(own.headers["location"])
+        await browser.get("/my")
+        assert dict(stage.received[-1]["headers"])["x-kombo-tenant"] == "acme", "not before a verified answer"
+        await browser.post(asked, browser.response("globex", asked, seed.RITA))
+        await browser.get("/my")
+        assert dict(stage.received[-1]["headers"])["x-kombo-tenant"] == "globex"
+
+
+@pytest.mark.parametrize(
+    "route", ["/static/x", "/", "/my", "/courses/cybersecurity-101", "/player?id=cybersecurity-101"]
+)
+async def test_spoofed_headers_never_arrive(stage: Stage, route: str) -> None:
+    async with stage.browser() as browser:
+        await browser.launch("acme", seed.JANE, "/my")
+        cookie = "; ".join(f"{name}={value}" for name, value in browser.client.cookies.items())
+    signed_in = route not in ("/static/x",)
+    for name in SPOOFED["removed"]:
+        before = len(stage.received)
+        answer = await exchange(
+            stage.origin,
+            f"GET {route} HTTP/1.1\r\nHost: {{host}}\r\nCookie: {cookie}\r\n{name}: evil\r\nConnection: close\r\n\r\n",
+        )
+        assert answer.startswith(b"HTTP/1.1 200"), (name, answer[:200])
+        told = stage.received[before]["headers"]
+        assert "evil" not in str(told), name
+        assert dict(told)["x-kombo-user"] == (seed.JANE.id if signed_in else "")
+    for name in SPOOFED["refused"]:
+        before = len(stage.received)
+        answer = await exchange(
+            stage.origin,
+            f"GET {route} HTTP/1.1\r\nHost: {{host}}\r\nCookie: {cookie}\r\n{name}: evil\r\nConnection: close\r\n\r\n",
+        )
+        assert answer.startswith(b"HTTP/1.1 400"), (name, answer[:200])
+        assert b"headers_ambiguous" in answer or b"request_malformed" in answer
+        assert len(stage.received) == before, name
+
+
+async def test_nominating_our_headers_does_not_remove_them(stage: Stage) -> None:
+    async with stage.browser() as browser:
+        await browser.launch("acme", seed.JANE, "/my")
+        await browser.get("/my", headers={"Connection": "X-Kombo-User, X-Kombo-Assertion, Cookie"})
+        told = dict(stage.received[-1]["headers"])
+        assert told["x-kombo-user"] == seed.JANE.id
+        assert told["x-kombo-assertion"]
+
+
+async def test_logins_write_nothing_to_the_store(stage: Stage) -> None:
+    def state() -> list[tuple[str, int, int]]:
+        files = sorted(stage.deployment.folder.glob("bridge.db*"))
+        return [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files if "shm" not in file.name]
+
+    before = state()
+    async with httpx.AsyncClient(base_url=stage.origin, headers={"Accept": "text/html"}) as client:
+        for n in range(200):
+            client.cookies.clear()
+            assert (await client.get(f"/courses/{n}?tenant=acme")).status_code == 303
+            await client.post("/_bridge/saml/acme/acs", data={"SAMLResponse": "rubbish", "RelayState": "x"})
+            await client.post("/_bridge/organizations", data={"email": f"{n}@nowhere.example"})
+            await client.get("/_bridge/logout")
+    assert state() == before
+
+
+async def test_a_host_that_is_not_ours(stage: Stage) -> None:
+    evil = {"Host": "evil.example"}
+    async with stage.browser() as browser:
+        page = await browser.get("/courses/x?y=1", headers=evil)
+        assert (page.status_code, page.headers["location"]) == (307, f"{stage.origin}/courses/x?y=1")
+        assert "no-store" in page.headers["cache-control"]
+        program = await browser.get("/courses/x", headers={**evil, "Accept": "*/*"})
+        assert (program.status_code, program.headers["bridge-error"]) == (421, "host_unknown")
+        asked = await browser.ask("/my?tenant=acme")
+        answer = await browser.client.post(
+            "/_bridge/saml/acme/acs",
+            data={"SAMLResponse": browser.response("acme", asked, seed.JANE), "RelayState": asked.relay_state},
+            headers=evil,
+        )
+        assert answer.status_code == 421
+
+
+@pytest.mark.parametrize(
+    "next",
+    [
+        "//evil.example",
+        "https://evil.example/",
+        "/\\evil.example",
+        "/_bridge/logout",
+        "/%5f_bridge/x/../../_bridge/logout",
+        "x",
+    ],
+)
+async def test_next_leads_nowhere_else(stage: Stage, next: str) -> None:
+    async with stage.browser() as browser:
+        for path in ("/_bridge/saml/acme/login", "/_bridge/organizations"):
+            answer = await browser.get(path, params={"next": next})
+            assert answer.status_code == 400, (path, next)
+            assert "location" not in answer.headers
+
+
+async def test_deep_links_with_hostile_paths_come_back_only_here(stage: Stage) -> None:
+    async with stage.browser() as browser:
+        for link in ("/.//evil.example/", "/%2F%2Fevil.example", "/..//evil.example", "/x/..//evil.example"):
+            answer = await browser.get(link + "?tenant=acme")
+            if answer.status_code == 303:
+                asked = Asked.of(answer.headers["location"])
+                done = await browser.post(asked, browser.response("acme", asked, seed.JANE))
+                location = httpx.URL(stage.origin + "/").join(done.headers["location"])
+                assert str(location).startswith(stage.origin + "/"), link
+
+
+async def test_somebody_elses_signed_in_cookie_dies_with_logout(stage: Stage) -> None:
+    async with stage.browser() as browser:
+        await browser.launch("acme", seed.JANE, "/my")
+        cookies = dict(browser.client.cookies)
+        page = await browser.get("/_bridge/logout")
+        assert page.status_code == 200
+        browser.client.cookies.update(cookies)
+        assert (await browser.get("/my")).status_code == 303
+
+
+async def test_a_flood_of_requests_at_once_is_answered(stage: Stage) -> None:
+    async with stage.browser() as browser:
+        asked = [await browser.ask("/my?tenant=acme") for _ in range(8)]
+        responses = [browser.response("acme", each, **identity("acme", seed.JANE)) for each in asked]
+        answers = await asyncio.gather(*(browser.post(a, r) for a, r in zip(asked, responses, strict=True)))
+        assert {answer.status_code for answer in answers} == {303}
