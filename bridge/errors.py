@@ -10,9 +10,9 @@
     │   └── KomboRefused        Kombo answered with an error that asking again will not change
     └── StateError              the store cannot be used as it is: wrong secrets, newer schema
 
-An error is raised where the cause is known, with what the operator needs to act on it in `str(error)`. What a learner may
-read depends on nothing but the code: the texts are in `bridge/pages`. Pages, problem documents and log lines are made
-from a refusal in one place, `bridge.front.refusals`.
+An error is raised where the cause is known, with what the operator needs to act on it in `str(error)`. What a learner
+may read depends on nothing but the code: the texts are in `bridge/pages`. Pages, problem documents and log lines are
+made from a refusal in one place, `bridge.front.refusals`.
 """
 
 from __future__ import annotations
@@ -110,8 +110,9 @@ _STATUS = {
 class Refusal(BridgeError):
     """A request that gets no further.
 
-    `reason` is for the operator's log and never reaches the learner. `status` differs from the code's own only where HTTP
-    has a more exact one (413, 414, 431 for `request_malformed`). `retry` is where the learner's page may lead to try again.
+    `reason` is for the operator's log and never reaches the learner. `status` differs from the code's own only where
+    HTTP has a more exact one (413, 414, 431 for `request_malformed`). `retry` is where the learner's page may lead to
+    try again.
     """
 
     def __init__(self, code: Code, reason: str, *, status: int | None = None, retry: str | None = None) -> None:
@@ -143,7 +144,8 @@ class KomboUnavailable(KomboError):
 
 
 class KomboRefused(KomboError):
-    """Kombo answered with an error. `kombo_code` is an open string such as `INTEGRATION.PERMISSION_MISSING`, or empty."""
+    """Kombo answered with an error. `kombo_code` is an open string (`INTEGRATION.PERMISSION_MISSING`), or empty.
+    """
 
     def __init__(self, reason: str, *, status: int, kombo_code: str = "") -> None:
         super().__init__(reason)

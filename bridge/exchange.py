@@ -21,8 +21,9 @@ Header = tuple[bytes, bytes]
 class Head:
     """The head of one request, exactly as received.
 
-    `target` is in origin-form (RFC 9112, 3.2.1), starts with `/`, and is what will be forwarded. `headers` keep their order
-    and the case of their names. `peer` is the address at the other end of the socket, not yet what a trusted proxy says.
+    `target` is in origin-form (RFC 9112, 3.2.1), starts with `/`, and is what will be forwarded. `headers` keep their
+    order and the case of their names. `peer` is the address at the other end of the socket, not yet what a trusted
+    proxy says.
     """
 
     method: bytes

@@ -12,7 +12,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from bridge.saml.party import sp_metadata
 from bridge.errors import Code, Refusal, StateError
 from bridge.exchange import Head
 from bridge.front.acs import AssertionConsumer
@@ -23,6 +22,7 @@ from bridge.front.refusals import redirect, respond
 from bridge.front.requests import from_own_pages, head_of, language
 from bridge.front.targets import next_target
 from bridge.pages import ORGANIZATIONS, Pages, RefusalLinks
+from bridge.saml.party import sp_metadata
 from bridge.session.sessions import Sessions
 from bridge.settings.model import Tenant
 
