@@ -12,7 +12,9 @@ PREFIX = b"x-kombo-"
 
 
 class Stamp:
-    """Writes the contract's headers (section 5). `extra` maps further names to `sub`, `kombo_user`, `tenant` or `email`."""
+    """Writes the contract's headers (section 5). `extra` maps further names to `sub`, `kombo_user`, `tenant` or
+    `email`.
+    """
 
     def __init__(self, signer: Signer, extra: Mapping[str, str], clock: Callable[[], float] = time.time) -> None:
         self._signer = signer
@@ -48,7 +50,7 @@ def _claim(learner: Learner, claim: str) -> str | None:
 
 
 def encode(value: str) -> str:
-    """A text as a header value: `%`, leading and trailing spaces, and all but printable ASCII become percent escapes."""
+    """A text as a header value: `%`, leading and trailing spaces, and all but printable ASCII escaped."""
     if value.isascii() and value.isprintable() and "%" not in value and value == value.strip(" "):
         return value
     core = value.strip(" ")

@@ -1,7 +1,8 @@
 """Writing the local copy of Kombo's users, courses and progressions.
 
-A row is replaced only by one whose `changed_at` is not older, so a live answer that overtook a sync is not undone by it.
-Deletion is concluded only by `complete`: what a whole pass did not show no longer exists. A sync is as old as its beginning (`as_of`).
+A row is replaced only by one whose `changed_at` is not older, so a live answer that overtook a sync is not undone by
+it. Deletion is concluded only by `complete`: what a whole pass did not show no longer exists. A sync is as old as its
+beginning (`as_of`).
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """One store behind one asynchronous door: `await store.read(work)` and `await store.write(work)`.
 
-`work` is a plain function of a SQLAlchemy connection. It runs in a thread, inside one transaction, so that neither a slow
-disk nor a distant database holds up the event loop. SQLite has a single writer, so writes queue in a thread of their own
-and take the write lock at once (`BEGIN IMMEDIATE`): a transaction that reads before it writes can then not be overtaken.
+`work` is a plain function of a SQLAlchemy connection. It runs in a thread, inside one transaction, so that neither a
+slow disk nor a distant database holds up the event loop. SQLite has a single writer, so writes queue in a thread of
+their own and take the write lock at once (`BEGIN IMMEDIATE`): a transaction that reads before it writes can then not
+be overtaken.
 """
 
 from __future__ import annotations

@@ -32,7 +32,8 @@ def of_purpose(connection: Connection, seal: Seal, purpose: str) -> list[StoredK
 def first_of_purpose(connection: Connection, seal: Seal, purpose: str, made: tuple[str, bytes]) -> list[StoredKey]:
     """As `of_purpose`, but where there is none `made` (an id and a private key in PEM) becomes the first.
 
-    Two nodes that start together agree on one: SQLite's write lock or PostgreSQL's table lock lets only one look and insert.
+    Two nodes that start together agree on one: SQLite's write lock or PostgreSQL's table lock lets only one look and
+    insert.
     """
     if connection.dialect.name == "postgresql":
         connection.execute(text("LOCK TABLE keys IN SHARE ROW EXCLUSIVE MODE"))

@@ -1,8 +1,8 @@
 """The tables, for SQLite and PostgreSQL alike.
 
-Moments are whole milliseconds since 1970 in UTC. A row of the directory is known by its integration, never by its tenant:
-Kombo's ids are unique per model inside an integration, and a tenant's slug may change. `seen_at` is the last time that
-Kombo showed us the row; a completed full sync takes what it did not show for deleted.
+Moments are whole milliseconds since 1970 in UTC. A row of the directory is known by its integration, never by its
+tenant: Kombo's ids are unique per model inside an integration, and a tenant's slug may change. `seen_at` is the last
+time that Kombo showed us the row; a completed full sync takes what it did not show for deleted.
 """
 
 from __future__ import annotations

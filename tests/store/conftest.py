@@ -1,8 +1,7 @@
-"""The store on SQLite, and on PostgreSQL where one is at hand (`KOMBO_BRIDGE_TEST_POSTGRESQL`, a database URL)."""
+"""The store on SQLite and on PostgreSQL."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,22 +11,27 @@ from bridge.store.migrate import migrate
 from bridge.store.tables import metadata
 from sqlalchemy import text
 
-POSTGRESQL = "KOMBO_BRIDGE_TEST_POSTGRESQL"
+from tests.support.postgresql import postgresql
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[str]:
+    with postgresql() as url:
+        yield url
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty state."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/bridge.db"
-    if POSTGRESQL not in os.environ:
-        pytest.skip(f"no PostgreSQL: set {POSTGRESQL} to the URL of an empty database")
-    found = os.environ[POSTGRESQL]
-    engine = create(found)
+    server: str = request.getfixturevalue("server")
+    engine = create(server)
     with engine.begin() as connection:
         metadata.drop_all(connection)
         connection.execute(text("DROP TABLE IF EXISTS alembic_version"))
     engine.dispose()
-    return found
+    return server
 
 
 @pytest.fixture

@@ -5,8 +5,11 @@ The IdP's part is played by the test itself, with a real key: it reads the Authn
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+import json
+import time
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -147,14 +150,18 @@ def platform(received: list[dict[str, Any]]) -> Starlette:
 
 
 @contextlib.asynccontextmanager
-async def stage(folder: Path, *arguments: str, **service: Any) -> AsyncIterator[Stage]:
-    """Everything up and the first sync done."""
+async def stage(
+    folder: Path, *arguments: str, prepare: Callable[[Deployment], None] | None = None, **service: Any
+) -> AsyncIterator[Stage]:
+    """Everything up and the first sync done; `prepare` may change the deployment before it is written."""
     world, received = seed.seeded(), []
     async with running(create(world)) as kombo, running(platform(received)) as upstream:
         port, internal = free_port(), free_port()
         settings = {"listen": f"127.0.0.1:{port}", "internal_listen": f"127.0.0.1:{internal}", **service}
         public_url = settings.pop("public_url", f"http://127.0.0.1:{port}")
-        deployment = Deployment(folder, f"{kombo}/v1", upstream, public_url, service=settings)
+        deployment = Deployment(folder, f"{kombo}/v1", settings.pop("upstream", upstream), public_url, service=settings)
+        if prepare:
+            prepare(deployment)
         command = kombo_bridge("serve", "--config", deployment.write(), *arguments)
         with started(command, folder / "bridge.log") as bridge:
             bridge.wait_for_port(port)
@@ -165,10 +172,6 @@ async def stage(folder: Path, *arguments: str, **service: Any) -> AsyncIterator[
 
 
 async def _synced(bridge: Running, slug: str) -> None:
-    import asyncio
-    import json
-    import time
-
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         lines = [json.loads(line) for line in bridge.text().splitlines() if line.startswith("{")]

@@ -1,0 +1,50 @@
+# Everything goes through a virtual environment of its own; the first target that needs it makes it.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+# lxml and xmlsec must share one libxml2, which only their wheels do.
+WHEELS := --require-hashes --only-binary lxml,xmlsec
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
+	--no-emit-index-url
+INSTALLED := $(VENV)/.installed
+DEVELOPED := $(VENV)/.developed
+
+.PHONY: demo test lint format lock clean
+
+demo: $(INSTALLED)
+	$(BIN)/kombo-bridge demo
+
+test: $(DEVELOPED)
+	$(BIN)/python -m pytest
+
+lint: $(DEVELOPED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(DEVELOPED)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# Locked for every platform and Python that the project supports; hashes only, so any index may serve the files.
+lock: $(DEVELOPED)
+	$(COMPILE) --extra postgresql pyproject.toml -o requirements/runtime.txt
+	$(COMPILE) --group build -o requirements/build.txt
+	$(COMPILE) --extra postgresql --group dev pyproject.toml -o requirements/dev.txt
+
+clean:
+	rm -rf $(VENV)
+
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
+	$(PYTHON) -m venv $(VENV)
+
+$(INSTALLED): requirements/runtime.txt pyproject.toml | $(VENV)/bin/python
+	$(PIP) install $(WHEELS) -r requirements/runtime.txt -r requirements/build.txt
+	$(PIP) install --no-deps --no-build-isolation --editable .
+	touch $@
+
+$(DEVELOPED): requirements/dev.txt $(INSTALLED)
+	$(PIP) install $(WHEELS) -r requirements/dev.txt
+	touch $@
