@@ -1,0 +1,8 @@
+"""What a learner reads, and what a program reads in its place."""
+
+from bridge.pages.pages import ORGANIZATIONS, Page, Pages, RefusalLinks
+from bridge.pages.problems import MEDIA_TYPE, problem
+from bridge.pages.references import reference
+from bridge.pages.texts import choose
+
+__all__ = ["MEDIA_TYPE", "ORGANIZATIONS", "Page", "Pages", "RefusalLinks", "choose", "problem", "reference"]

@@ -1,0 +1,218 @@
+"""The pages that a learner may meet between the deep link and the course.
+
+They work without script and without anything from elsewhere, and say nothing but what the catalogues say: of a refusal,
+only the code, the reference and the tenant's name reach a page.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from bridge.errors import Code
+from bridge.pages.texts import Catalogue, catalogues, choose
+
+ORGANIZATIONS = "/_bridge/organizations"
+LOOK_AGAIN_SECONDS = range(5, 3601)
+
+_HERE = Path(__file__).parent
+_ICONS = {
+    Code.LOGIN_REQUIRED: "key",
+    Code.SAML_REJECTED: "key",
+    Code.SAML_MALFORMED: "key",
+    Code.LOGIN_EXPIRED: "clock",
+    Code.NOT_ENROLLED: "clock",
+    Code.UPSTREAM_TIMEOUT: "clock",
+    Code.IDENTIFIER_MISSING: "person",
+    Code.USER_UNMATCHED: "person",
+    Code.USER_AMBIGUOUS: "person",
+    Code.USER_INACTIVE: "person",
+    Code.USER_UNKNOWN: "cloud",
+    Code.ENROLLMENT_UNKNOWN: "cloud",
+    Code.TENANT_UNAVAILABLE: "cloud",
+    Code.UPSTREAM_UNAVAILABLE: "cloud",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page and the headers that belong to it; status, `Bridge-Error` and cookies are the responder's."""
+
+    html: str
+    headers: Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class RefusalLinks:
+    """Where a refusal page can lead: `retry` launches or signs in again, `organizations` asks for the tenant.
+
+    Each is a path on this origin or an http(s) URL; anything else gets no link.
+    """
+
+    retry: str | None = None
+    organizations: str | None = None
+
+
+class Pages:
+    """Makes every page. `service_name` is what learners know the platform as."""
+
+    def __init__(self, service_name: str = "Learning") -> None:
+        style = (_HERE / "style.css").read_text("utf-8")
+        digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+        self._policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'"
+        self._templates = Environment(
+            loader=FileSystemLoader(_HERE / "templates"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._templates.globals |= {"style": Markup(style), "service": service_name}  # noqa: S704 the file beside this one
+        catalogues()
+
+    def refusal(
+        self,
+        code: Code,
+        *,
+        reference: str,
+        language: str | None = None,
+        tenant_name: str | None = None,
+        links: RefusalLinks | None = None,
+        look_again_after: int | None = None,
+    ) -> Page:
+        """The page for a code of the contract's section 6.
+
+        `language` is the request's Accept-Language header here and below. With `look_again_after`, in seconds, the page
+        reloads itself, so that an enrollment that was late opens the course without a click; a caller lets it grow.
+        """
+        return self._refusal(
+            str(code), _ICONS.get(code, "link"), reference, choose(language), tenant_name, links, look_again_after
+        )
+
+    def post_expired(
+        self,
+        *,
+        reference: str,
+        language: str | None = None,
+        tenant_name: str | None = None,
+        links: RefusalLinks | None = None,
+    ) -> Page:
+        """`login_required` for a form that was sent after the session ended: what was typed cannot be sent again."""
+        return self._refusal("post_expired", "clock", reference, choose(language), tenant_name, links)
+
+    def organizations(
+        self, *, language: str | None = None, next: str = "/", email: str = "", failed: bool = False
+    ) -> Page:
+        """The page that asks "which organisation are you with?" and posts `email` and `next` to `ORGANIZATIONS`.
+
+        `failed` says that the address led nowhere, in the same words for every address: the list of customers is
+        nobody's to read.
+        """
+        return self._page(
+            "organizations.html",
+            choose(language),
+            form=True,
+            action=ORGANIZATIONS,
+            next=next,
+            email=email,
+            failed=failed,
+        )
+
+    def switch(
+        self,
+        *,
+        current: str,
+        other: str,
+        action: str,
+        stay: str,
+        fields: Mapping[str, str] | None = None,
+        language: str | None = None,
+    ) -> Page:
+        """Asks before a session is replaced: the button posts `fields` to `action`, the link leads to `stay`.
+
+        `current` and `other` are the tenants' names; where they are equal, it is the person that changes.
+        """
+        return self._page(
+            "switch.html",
+            choose(language),
+            form=True,
+            current=current,
+            other=other,
+            person="person_" if current == other else "",
+            action=action,
+            fields=fields or {},
+            stay=_safe(stay) or "/",
+        )
+
+    def logged_out(self, *, language: str | None = None, sign_in: str | None = None) -> Page:
+        """Says that the session has ended; `sign_in` is where a new one begins."""
+        return self._page("logged_out.html", choose(language), sign_in=_safe(sign_in))
+
+    def _refusal(
+        self,
+        key: str,
+        icon: str,
+        reference: str,
+        text: Catalogue,
+        tenant: str | None,
+        links: RefusalLinks | None,
+        look_again_after: int | None = None,
+    ) -> Page:
+        links = links or RefusalLinks()
+        return self._page(
+            "refusal.html",
+            text,
+            key=f"refusals.{key}",
+            icon_name=icon,
+            reference=reference,
+            tenant=tenant,
+            helpdesk=text("helpdesk.known", tenant=tenant) if tenant else text("helpdesk.unknown"),
+            retry=_safe(links.retry),
+            organizations=_safe(links.organizations),
+            look_again=_look_again(text, look_again_after) if look_again_after is not None else None,
+        )
+
+    def _page(self, template: str, text: Catalogue, *, form: bool = False, **values: object) -> Page:
+        html = self._templates.get_template(template).render(text=text, **values)
+        return Page(html, self._headers(text.language, form=form))
+
+    def _headers(self, language: str, *, form: bool) -> list[tuple[str, str]]:
+        """A form must not be framed (clickjacking); other pages may be: portals open courses in frames.
+
+        No `form-action` stands with a form: Chromium holds the redirects that follow to it, and these lead to the IdP.
+        The referrer policy is `same-origin` because under `no-referrer` a form is sent with `Origin: null`.
+        """
+        policy = f"{self._policy}; frame-ancestors 'none'" if form else f"{self._policy}; form-action 'none'"
+        return [
+            ("Content-Type", "text/html; charset=utf-8"),
+            ("Content-Language", language),
+            ("Content-Security-Policy", policy),
+            ("Cache-Control", "no-store"),
+            ("Referrer-Policy", "same-origin"),
+            ("Vary", "Accept-Language"),
+            ("X-Content-Type-Options", "nosniff"),
+            *([("X-Frame-Options", "DENY")] if form else []),
+        ]
+
+
+def _look_again(text: Catalogue, seconds: int) -> tuple[int, str]:
+    """The interval within its bounds, and the sentence that announces it."""
+    seconds = min(max(seconds, LOOK_AGAIN_SECONDS[0]), LOOK_AGAIN_SECONDS[-1])
+    unit, count = ("seconds", seconds) if seconds < 120 else ("minutes", round(seconds / 60))
+    return seconds, text(f"look_again.{unit}", count=str(count))
+
+
+def _safe(link: str | None) -> str | None:
+    """The link where a browser can only read it as a path on this origin or as an http(s) URL."""
+    if not link or any(character <= " " or character in "\\\x7f" for character in link):
+        return None
+    if link.startswith("/"):
+        return None if link.startswith("//") else link
+    return link if urlsplit(link).scheme in ("http", "https") else None

@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from string import Formatter
+
+import pytest
+import yaml
+
+import bridge.pages
+from bridge.errors import Code
+from bridge.pages.texts import catalogues, choose
+
+ROOM = Path(bridge.pages.__file__).parent
+ACCEPTED = yaml.safe_load(Path(__file__).with_name("cases").joinpath("accept_language.yaml").read_text("utf-8"))
+LANGUAGES = sorted(catalogues())
+ENGLISH = catalogues()["en"].texts
+
+
+def braces(text: str) -> set[str]:
+    return {name for _, name, _, _ in Formatter().parse(text) if name is not None}
+
+
+@pytest.mark.parametrize(("header", "language"), ACCEPTED)
+def test_the_browser_says_which_language(header: str | None, language: str) -> None:
+    assert choose(header).language == language
+
+
+@pytest.mark.parametrize(
+    "header", ["de-" * 200_000, "de," * 200_000, "fr;q=0." + "1" * 200_000, "x" * 1_000_000, "-" * 999]
+)
+def test_a_huge_header_costs_nothing(header: str) -> None:
+    assert choose(header).language in ("en", "de")
+
+
+def test_only_so_much_of_the_header_is_read() -> None:
+    assert choose("fr," * 31 + "de").language == "de"
+    assert choose("fr," * 32 + "de").language == "en"
+    assert choose("x" * 1000 + ",de").language == "en"
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_catalogue_is_complete(language: str) -> None:
+    texts = catalogues()[language].texts
+    assert set(texts) == set(ENGLISH)
+    assert all(text == text.strip() and text for text in texts.values())
+    assert texts["direction"] in ("ltr", "rtl")
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_catalogue_fills_in_what_the_english_one_does(language: str) -> None:
+    texts = catalogues()[language].texts
+    differing = {
+        key
+        for key in ENGLISH
+        if braces(texts[key]) - {"helpdesk", "service"} != braces(ENGLISH[key]) - {"helpdesk", "service"}
+    }
+    assert differing == set()
+    for key, text in texts.items():
+        allowed = {"helpdesk", "service"} if key.endswith(".tell") else braces(ENGLISH[key])
+        assert braces(text) <= allowed, key
+    assert all("{helpdesk}" in texts[f"refusals.{code}.tell"] for code in Code)
+
+
+def test_every_code_has_its_texts_and_no_text_lies_unused() -> None:
+    parts = {"title", "happened", "advice", "action", "tell"}
+    codes = {str(code) for code in Code} | {"post_expired"}
+    sources = "".join(file.read_text("utf-8") for file in [*ROOM.glob("templates/*.html"), *ROOM.glob("*.py")])
+    said = {f"refusals.{code}.{part}" for code in codes for part in parts}
+    said |= {key for key in re.findall(r'"([a-z_]+(?:\.[a-z_]+)*)"', sources) if key in ENGLISH}
+    said |= {f"look_again.{unit}" for unit in ("seconds", "minutes")}
+    said |= {
+        f"switch.{person}{part}" for person in ("", "person_") for part in re.findall(r'person ~ "([a-z]+)"', sources)
+    }
+    assert set(ENGLISH) == said
+
+
+def test_no_text_carries_markup() -> None:
+    found = {
+        (name, key) for name in LANGUAGES for key, text in catalogues()[name].texts.items() if re.search(r"[<>&]", text)
+    }
+    assert found == set()
