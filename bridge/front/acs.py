@@ -15,7 +15,7 @@ from starlette.responses import Response
 
 from bridge.errors import Code, Refusal, SamlRefusal
 from bridge.exchange import Head
-from bridge.front.cookies import AGAIN, SESSION, TENANT, Cookies
+from bridge.front.cookies import AGAIN, RESUMED, SESSION, TENANT, Cookies
 from bridge.front.logins import LIFETIME_SECONDS, Login, Logins
 from bridge.front.refusals import redirect
 from bridge.identity.resolver import Match, Resolver
@@ -65,7 +65,7 @@ class AssertionConsumer:
         token = self._logins.token(posted.relay_state)
         login = self._logins.find(head, tenant, token) if token else None
         if login is None:
-            return self._again(head, tenant, token)
+            return self._again(tenant, token)
         try:
             assertion = await self._verified(posted.response, tenant, login)
             if not await self._first_use(tenant, login, assertion):
@@ -76,10 +76,8 @@ class AssertionConsumer:
             refusal.retry = login.next
             raise
 
-    def _again(self, head: Head, tenant: Tenant, token: str | None) -> Response:
-        """Start over by way of a request on our own site, which gets our cookies; once, not in a loop."""
-        if AGAIN in self._cookies.all(head):
-            raise Refusal(Code.LOGIN_EXPIRED, "an answer came without its login cookie, twice in a row")
+    def _again(self, tenant: Tenant, token: str | None) -> Response:
+        """Start over by way of a request on our own site, which gets the cookies that this one was sent without."""
         query = f"resume={quote(token, safe='')}" if token else "resume="
         marker = self._cookies.write(AGAIN, "1", AGAIN_SECONDS)
         log.info("login_restarted", tenant=tenant.slug, asked_for=token is not None)
@@ -145,6 +143,7 @@ class AssertionConsumer:
             self._cookies.write(TENANT, tenant.slug, REMEMBER_TENANT_SECONDS),
             self._logins.drop(login),
             self._cookies.drop(AGAIN),
+            self._cookies.drop(RESUMED),
         ]
         return redirect(login.next, headers=cookies)
 

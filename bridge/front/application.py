@@ -14,8 +14,8 @@ from starlette.routing import Route
 
 from bridge.errors import Code, Refusal, StateError
 from bridge.exchange import Head
-from bridge.front.acs import AssertionConsumer
-from bridge.front.cookies import AGAIN, SESSION, Cookies
+from bridge.front.acs import AGAIN_SECONDS, AssertionConsumer
+from bridge.front.cookies import AGAIN, RESUMED, SESSION, Cookies
 from bridge.front.front import Front
 from bridge.front.logins import Logins
 from bridge.front.refusals import redirect, respond
@@ -79,7 +79,8 @@ class Application:
                 refusal = caught
             tenant = self._front.rules.configuration.tenants.get(request.path_params.get("tenant", ""))
             links = RefusalLinks(retry=refusal.retry or "/")
-            drops = [self._cookies.drop(AGAIN)] if refusal.code is Code.LOGIN_EXPIRED else []
+            ended = refusal.code is Code.LOGIN_EXPIRED
+            drops = [self._cookies.drop(name) for name in (AGAIN, RESUMED)] if ended else []
             return self._front.refusals.answer(head, refusal, tenant=tenant, links=links, cookies=drops)
 
         return Route(path, endpoint, methods=list(methods))
@@ -118,17 +119,23 @@ class Application:
         return self._logins.start(head, tenant, next)
 
     def _resume(self, head: Head, tenant: Tenant, token: str) -> Response:
-        """The second attempt of a login. Its cookies must have come this time, or it would go round for ever."""
-        if AGAIN not in self._cookies.all(head):
+        """The second attempt of a login, and the last: whatever is withheld or dropped on the way, nothing goes round.
+
+        A login knows its own attempt; where an IdP loses the RelayState there is no login to know it, so a cookie does.
+        """
+        cookies = self._cookies.all(head)
+        if AGAIN not in cookies:
             raise Refusal(Code.LOGIN_EXPIRED, "the browser keeps no cookies of ours", retry="/")
+        if not token and RESUMED in cookies:
+            raise Refusal(Code.LOGIN_EXPIRED, "the IdP answers without our RelayState, twice in a row", retry="/")
         login = self._logins.find(head, tenant, token) if token else None
         if token and login is None:
             raise Refusal(Code.LOGIN_EXPIRED, "the login took too long, or its cookie is gone")
         if login and login.attempt > 1:
             raise Refusal(Code.LOGIN_EXPIRED, "the login's cookie did not come back twice in a row", retry=login.next)
         response = self._logins.start(head, tenant, login.next if login else "/", attempt=2)
-        if login:
-            response.headers.append("Set-Cookie", self._logins.drop(login)[1])
+        written = self._logins.drop(login) if login else self._cookies.write(RESUMED, "1", AGAIN_SECONDS)
+        response.headers.append(*written)
         return response
 
     async def organizations(self, request: Request, head: Head) -> Response:

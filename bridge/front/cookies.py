@@ -17,6 +17,7 @@ SESSION = "kombo-bridge-session"
 TENANT = "kombo-bridge-tenant"
 LOGIN = "kombo-bridge-login-"
 AGAIN = "kombo-bridge-again"
+RESUMED = "kombo-bridge-resumed"
 
 
 class Cookies:

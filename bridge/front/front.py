@@ -36,7 +36,7 @@ from bridge.settings.model import Configuration, Tenant
 from bridge.stamp.headers import Stamp
 
 ANONYMOUS_SECONDS = 20
-LOOK_AGAIN_SECONDS = (15, 30, 60, 120, 300)
+LOOK_AGAIN_SECONDS = (20, 45, 65, 120, 300)
 LOOKS_REMEMBERED = 20_000
 
 log = structlog.get_logger()
