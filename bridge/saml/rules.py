@@ -1,0 +1,181 @@
+"""The rules of the Web Browser SSO profile for a response and its assertion (SAML profiles 4.1.4.2 and 4.1.4.3).
+
+Every comparison is of whole, exact strings against settings; nothing is compared with what the request said about
+itself.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from lxml import etree
+
+from bridge.errors import SamlRefusal
+from bridge.saml.document import children, tag, text
+from bridge.saml.model import Expectation
+from bridge.saml.refusals import quoted, rejected
+
+MAX_AGE = timedelta(hours=1)
+MAX_CONFIRMATION = timedelta(hours=24)
+
+_ENTITY_FORMAT = "urn:oasis:names:tc:SAML:2.0:nameid-format:entity"
+_BEARER = "urn:oasis:names:tc:SAML:2.0:cm:bearer"
+_AUDIENCES = tag("saml:AudienceRestriction")
+_CONDITIONS = {_AUDIENCES, tag("saml:OneTimeUse"), tag("saml:ProxyRestriction")}
+_INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", re.ASCII)
+_LATEST = datetime(9999, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """Our time, and how far the IdP's may be from it."""
+
+    now: datetime
+    skew: timedelta
+
+    def begun(self, instant: datetime) -> bool:
+        return instant <= self.now + self.skew
+
+    def over(self, instant: datetime) -> bool:
+        return instant <= self.now - self.skew
+
+
+def instant(element: etree._Element, name: str) -> datetime | None:
+    """A time attribute (SAML core 1.3.3), None where it is absent. A time without a zone is refused, not guessed."""
+    value = element.get(name)
+    if value is None:
+        return None
+    try:
+        if not _INSTANT.fullmatch(value.strip()):
+            raise ValueError(value)
+        return datetime.fromisoformat(value.strip()).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise rejected("time", f"{name} is {quoted(value)}, not a time in UTC") from None
+
+
+def check_response(response: etree._Element, expectation: Expectation, clock: Clock, *, signed: bool) -> None:
+    """What stands in the response around the assertion; raises `SamlRefusal`."""
+    _check_message(response, clock)
+    issuer = response.find(tag("saml:Issuer"))
+    if issuer is not None or signed:
+        _check_issuer(issuer, expectation, "response")
+    destination, acs = response.get("Destination"), expectation.party.acs
+    if destination != acs and (destination is not None or signed):
+        raise rejected("destination", f"the response's Destination is {quoted(destination)}, not {quoted(acs)}")
+    _check_answers(response, expectation)
+
+
+def check_assertion(assertion: etree._Element, expectation: Expectation, clock: Clock) -> datetime:
+    """What the assertion says about its own use; raises `SamlRefusal`.
+
+    Returns the moment after which it is refused as too old, the clock skew included.
+    """
+    _check_message(assertion, clock)
+    _check_issuer(assertion.find(tag("saml:Issuer")), expectation, "assertion")
+    confirmed = _check_confirmations(assertion, expectation, clock)
+    conditions = _check_conditions(assertion, expectation, clock)
+    return min(confirmed, conditions, _LATEST) + clock.skew
+
+
+def _check_message(element: etree._Element, clock: Clock) -> None:
+    name = etree.QName(element).localname
+    if element.get("Version") != "2.0":
+        raise rejected("version", f"the {name}'s Version is {quoted(element.get('Version'))}, not 2.0")
+    issued = instant(element, "IssueInstant")
+    if issued is None or not clock.begun(issued) or issued < clock.now - MAX_AGE:
+        raise rejected(
+            "issue_instant",
+            f"the {name} was issued at {issued}, which is in the future or more than an hour ago;"
+            f" it is {clock.now} here: compare the clocks",
+        )
+
+
+def _check_issuer(issuer: etree._Element | None, expectation: Expectation, where: str) -> None:
+    expected = expectation.provider.entity_id
+    if text(issuer) != expected or not expected:
+        raise rejected("issuer", f"the {where}'s Issuer is {quoted(text(issuer))}, not {quoted(expected)}")
+    if issuer is not None and issuer.get("Format", _ENTITY_FORMAT) != _ENTITY_FORMAT:
+        raise rejected("issuer", f"the {where}'s Issuer has the Format {quoted(issuer.get('Format'))}")
+
+
+def _check_answers(element: etree._Element, expectation: Expectation) -> None:
+    answered, asked = element.get("InResponseTo"), expectation.request_id
+    if answered != asked:
+        name = etree.QName(element).localname
+        raise rejected("in_response_to", f"the {name} answers {quoted(answered)}, but {quoted(asked)} was asked")
+
+
+def _check_confirmations(assertion: etree._Element, expectation: Expectation, clock: Clock) -> datetime:
+    """One bearer confirmation has to fit (4.1.4.3). Returns the end of the one that ends last.
+
+    Not the end of the one that fits: another may let the same assertion in later, and until then it must be remembered.
+    """
+    subject = assertion.find(tag("saml:Subject"))
+    if subject is None:
+        raise rejected("subject", "the assertion has no Subject")
+    bearers = [found for found in children(subject, "saml:SubjectConfirmation") if found.get("Method") == _BEARER]
+    failures: list[SamlRefusal] = []
+    for bearer in bearers:
+        try:
+            _check_confirmation(bearer, expectation, clock)
+        except SamlRefusal as refusal:
+            failures.append(refusal)
+    if not bearers:
+        raise rejected("subject_confirmation", "the assertion has no SubjectConfirmation with the bearer method")
+    if len(failures) == len(bearers):
+        raise failures[0]
+    data = [found for bearer in bearers for found in children(bearer, "saml:SubjectConfirmationData")]
+    return max(end for found in data if (end := instant(found, "NotOnOrAfter")) is not None)
+
+
+def _check_confirmation(bearer: etree._Element, expectation: Expectation, clock: Clock) -> None:
+    data = bearer.find(tag("saml:SubjectConfirmationData"))
+    if data is None:
+        raise rejected("subject_confirmation", "the bearer SubjectConfirmation has no SubjectConfirmationData")
+    recipient, acs = data.get("Recipient"), expectation.party.acs
+    if recipient != acs:
+        raise rejected("recipient", f"the assertion's Recipient is {quoted(recipient)}, not {quoted(acs)}")
+    if data.get("NotBefore") is not None:
+        raise rejected(
+            "confirmation_not_before", "the bearer SubjectConfirmationData has a NotBefore, which is forbidden"
+        )
+    end = instant(data, "NotOnOrAfter")
+    if end is None or clock.over(end) or end > clock.now + MAX_CONFIRMATION:
+        raise rejected(
+            "confirmation_not_on_or_after",
+            f"the SubjectConfirmationData's NotOnOrAfter is {end}: it must be there, not over, and at most 24 hours"
+            f" ahead; it is {clock.now} here",
+        )
+    _check_answers(data, expectation)
+
+
+def _check_conditions(assertion: etree._Element, expectation: Expectation, clock: Clock) -> datetime:
+    conditions = assertion.find(tag("saml:Conditions"))
+    if conditions is None:
+        raise rejected("conditions", "the assertion has no Conditions")
+    begin, end = instant(conditions, "NotBefore"), instant(conditions, "NotOnOrAfter")
+    if begin is not None and not clock.begun(begin):
+        raise rejected("conditions_not_before", f"the assertion is valid from {begin}; it is {clock.now} here")
+    if end is None or clock.over(end):
+        raise rejected("conditions_not_on_or_after", f"the assertion is valid until {end}; it is {clock.now} here")
+    for condition in conditions:
+        if condition.tag not in _CONDITIONS:
+            raise rejected(
+                "condition_unknown", f"the assertion has a condition that we do not know: {quoted(condition.tag)}"
+            )
+    _check_audience(conditions, expectation.party.entity_id)
+    return end
+
+
+def _check_audience(conditions: etree._Element, entity_id: str) -> None:
+    """Several audiences are alternatives, several restrictions are not (SAML core 2.5.1.4)."""
+    restrictions = list(children(conditions, "saml:AudienceRestriction"))
+    if not restrictions:
+        raise rejected("audience", f"the assertion names no audience; it must name {quoted(entity_id)}")
+    for restriction in restrictions:
+        audiences = [text(audience) for audience in children(restriction, "saml:Audience")]
+        if entity_id not in audiences:
+            shown = ", ".join(map(quoted, audiences[:3])) or "nobody"
+            raise rejected("audience", f"the assertion is for {shown}, not for {quoted(entity_id)}")

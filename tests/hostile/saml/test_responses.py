@@ -1,0 +1,116 @@
+"""Every hostile response of `cases.yaml` is refused by the check that is meant for it, quickly, and changes nothing."""
+
+from __future__ import annotations
+
+import base64
+import time
+from collections import Counter
+from datetime import timedelta
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import xmlsec
+import yaml
+from lxml import etree
+
+from bridge.errors import SamlRefusal
+from bridge.saml.document import DSIG
+from bridge.saml.verify import verify
+from tests.saml.parts import NOW, expectation, key, provider, response
+
+from .mutations import build
+
+CASES: list[dict[str, Any]] = yaml.safe_load((Path(__file__).parent / "cases.yaml").read_text())
+GOOD = cache(response)
+CPU_SECONDS = 1.0
+REASON_LIMIT = 1200
+
+
+@pytest.fixture(scope="module", autouse=True)
+def warm() -> None:
+    """Keys and schemas are made once, outside of what is measured."""
+    verify(GOOD(), expectation(), now=NOW)
+
+
+def expected_by(case: dict[str, Any]):
+    changes = dict(case.get("expect", {}))
+    if "keys" in changes:
+        changes["provider"] = provider(*changes.pop("keys"))
+    return expectation(**changes)
+
+
+def test_names_are_unique_and_every_finding_has_a_case():
+    assert [name for name, count in Counter(case["name"] for case in CASES).items() if count > 1] == []
+    covered = {finding for case in CASES for finding in case.get("findings", [])}
+    elsewhere = {"F6", "F12", "F20", "F21", "F22"}
+    assert {f"F{number}" for number in range(1, 24)} - elsewhere <= covered
+
+
+@pytest.mark.parametrize("case", CASES, ids=[case["name"] for case in CASES])
+def test_hostile_response(case):
+    message = build(case)
+    expected = expected_by(case)
+    before = time.process_time()
+    with pytest.raises(SamlRefusal) as caught:
+        verify(message, expected, now=NOW)
+    spent = time.process_time() - before
+    refusal = caught.value
+    assert (refusal.code.value, refusal.check) == (case.get("code", "saml_rejected"), case["check"]), refusal.reason
+    assert spent < CPU_SECONDS
+    assert len(refusal.reason) < REASON_LIMIT
+    assert refusal.reason.isprintable()
+    assert "jane" not in refusal.reason
+    assert verify(GOOD(), expectation(), now=NOW).name_id == "jane.doe"
+
+
+@pytest.mark.parametrize("cut", ["<!---->", "<?x y?>", "<![CDATA[]]>", "<!--&x;-->"])
+def test_nothing_cuts_a_value(cut):
+    """Comments and the like are not covered by a signature, so the message is good; the whole value must be read."""
+    message = build(
+        {
+            "options": {"name_id": "admin@victim.test.evil.test"},
+            "text": [{"replace": {"old": ".evil.test<", "new": f"{cut}.evil.test<"}}],
+        }
+    )
+    assert cut.encode() in base64.b64decode(message)
+    assert verify(message, expectation(), now=NOW).name_id == "admin@victim.test.evil.test"
+
+
+def test_the_same_assertion_has_the_same_id_and_end_each_time():
+    """F12: replay is for the caller to refuse, who remembers the id until the end."""
+    first, second = (verify(GOOD(), expectation(), now=NOW) for _ in range(2))
+    assert (first.id, first.expires) == (second.id, second.expires)
+    later = first.expires + timedelta(seconds=1)
+    with pytest.raises(SamlRefusal):
+        verify(GOOD(), expectation(), now=later)
+
+
+def test_an_assertion_is_remembered_until_its_last_confirmation_ends():
+    """One that fits now and one that fits later: the assertion could come again after the first has ended."""
+    case = {
+        "content": [
+            {"copy": {"what": "//saml:SubjectConfirmation", "to": "//saml:Subject"}},
+            {"set": {"at": "//saml:SubjectConfirmation[2]/*", "name": "NotOnOrAfter", "to": "{{now+2880}}"}},
+            {"set": {"at": "//saml:Conditions", "name": "NotOnOrAfter", "to": "{{now+60}}"}},
+        ]
+    }
+    assertion = verify(build(case), expectation(), now=NOW)
+    assert assertion.expires == NOW + timedelta(minutes=61)
+
+
+def test_without_input_callbacks_libxmlsec_opens_no_file(tmp_path):
+    """The second lock behind the profile (F3, F4): even a signature that names a file is not followed."""
+    (tmp_path / "data").write_bytes(b"data")
+    root = etree.fromstring(f'<r xmlns:ds="{DSIG}"/>')
+    signature = xmlsec.template.create(
+        root, xmlsec.constants.TransformExclC14N, xmlsec.constants.TransformRsaSha256, ns="ds"
+    )
+    root.append(signature)
+    uri = (tmp_path / "data").as_uri()
+    xmlsec.template.add_reference(signature, xmlsec.constants.TransformSha256, uri=uri)
+    context = xmlsec.SignatureContext()
+    context.key = xmlsec.Key.from_memory(key("idp").private_pem, xmlsec.constants.KeyDataFormatPem)
+    with pytest.raises(xmlsec.Error):
+        context.sign(signature)

@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from bridge.demo.responses import idp_metadata
+from bridge.errors import MetadataError
+from bridge.saml.metadata import read_idp_metadata
+
+from .parts import key
+
+CASES = yaml.safe_load((Path(__file__).parent / "metadata.yaml").read_text())
+
+
+@cache
+def pem(name: str) -> str:
+    """A self-signed certificate by the name that the cases use."""
+    match name:
+        case "weak":
+            private: Any = rsa.generate_private_key(65537, 1024)  # the test needs a weak one
+        case "k256":
+            private = ec.generate_private_key(ec.SECP256K1())
+        case "ed25519":
+            private = ed25519.Ed25519PrivateKey.generate()
+        case "ec":
+            private = ec.generate_private_key(ec.SECP384R1())
+        case _:
+            private = rsa.generate_private_key(65537, 2048)
+    year = 2001 if name == "expired" else 2025
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+    certificate = (
+        x509.CertificateBuilder(subject, subject, private.public_key(), x509.random_serial_number())
+        .not_valid_before(datetime(year, 1, 1))
+        .not_valid_after(datetime(year + 10, 1, 1))
+        .sign(private, None if name == "ed25519" else hashes.SHA256())
+    )
+    return certificate.public_bytes(Encoding.PEM).decode()
+
+
+def document(case: dict[str, Any]) -> bytes:
+    text = case.get("xml", CASES["base"])
+    for old, new in case.get("replace", []):
+        assert old in text, old
+        if isinstance(new, list):
+            new = new[0] * new[1] + "".join(new[2:])
+        text = text.replace(old, new)
+    for name in ("rsa", "ec", "weak", "k256", "ed25519", "expired"):
+        if f"{{{{{name}}}}}" in text:
+            text = text.replace(f"{{{{{name}}}}}", "".join(pem(name).splitlines()[1:-1]))
+    return (case.get("prepend", "") + text).encode()
+
+
+@pytest.mark.parametrize("case", CASES["good"], ids=lambda case: case["name"])
+def test_good_metadata_is_read(case):
+    provider = read_idp_metadata(document(case))
+    assert provider.entity_id == case.get("entity_id", "https://idp.example.com/metadata")
+    assert provider.certificates == tuple(pem(name) for name in case.get("certificates", ["rsa"]))
+    assert provider.sso_redirect == case.get("redirect", "https://idp.example.com/sso")
+    assert provider.sso_post == "https://idp.example.com/sso/post"
+
+
+@pytest.mark.parametrize("case", CASES["bad"], ids=lambda case: case["name"])
+def test_bad_metadata_says_what_is_wrong(case):
+    with pytest.raises(MetadataError) as caught:
+        read_idp_metadata(document(case))
+    assert case["error"] in str(caught.value)
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 400
+
+
+def test_more_than_eight_certificates_are_too_many():
+    descriptor = (
+        '<md:KeyDescriptor use="signing"><ds:KeyInfo><ds:X509Data><ds:X509Certificate>'
+        "{}</ds:X509Certificate></ds:X509Data></ds:KeyInfo></md:KeyDescriptor>"
+    )
+    more = "".join(descriptor.format(key(f"ec-{number}").certificate_base64) for number in range(8))
+    with pytest.raises(MetadataError, match="more than 8"):
+        read_idp_metadata(document({"replace": [["</md:KeyDescriptor>", "</md:KeyDescriptor>" + more]]}))
+
+
+def test_the_demo_idps_metadata_is_good():
+    provider = read_idp_metadata(idp_metadata("http://localhost:8001/", key("idp"), "http://localhost:8001/sso"))
+    assert provider.entity_id == "http://localhost:8001/"
+    assert provider.certificates == (key("idp").certificate_pem,)
+    assert provider.sso_redirect == "http://localhost:8001/sso"
+    assert provider.sso_post is None
