@@ -21,6 +21,7 @@ from bridge.store.engine import Store, now_ms
 LEASE_MS = 60_000
 TICK_SECONDS = 1.0
 RETRY_MS = 30_000
+AT_ONCE = 4
 
 log = structlog.get_logger()
 
@@ -39,7 +40,7 @@ class Keeper:
         self._running: dict[str, asyncio.Task[None]] = {}
 
     async def run(self) -> None:
-        """Start each integration's pass when it is due; passes of different integrations run side by side."""
+        """Start each integration's pass when it is due; a few run side by side."""
         try:
             while True:
                 for tenant in self._current().tenants.values():
@@ -52,7 +53,11 @@ class Keeper:
 
     def _start_if_due(self, tenant: Tenant) -> None:
         integration = tenant.integration_id
-        if integration in self._running or self._not_before.get(integration, 0) > now_ms():
+        if (
+            len(self._running) >= AT_ONCE
+            or integration in self._running
+            or self._not_before.get(integration, 0) > now_ms()
+        ):
             return
         task = self._running[integration] = asyncio.ensure_future(self._turn(tenant))
         task.add_done_callback(lambda _: self._running.pop(integration, None))

@@ -8,7 +8,8 @@ minute. What Kombo answers is kept in the directory.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
 from typing import Literal
 
@@ -93,8 +94,18 @@ class Live:
         self._asked[(integration, user_id, *courses)] = None
         return await self._store.read(lambda c: lookups.enrollments(c, integration, user_id, courses))
 
-    def _turn(self, integration_id: str) -> asyncio.Semaphore:
-        return self._turns.setdefault(integration_id, asyncio.Semaphore(AT_ONCE))
+    @contextlib.asynccontextmanager
+    async def _turn(self, integration_id: str) -> AsyncIterator[None]:
+        """One of a few places; who does not get one in time is answered from what is known, as if Kombo were down."""
+        turns = self._turns.setdefault(integration_id, asyncio.Semaphore(AT_ONCE))
+        try:
+            await asyncio.wait_for(turns.acquire(), DEADLINE_SECONDS)
+        except TimeoutError as error:
+            raise KomboUnavailable("too many live questions are waiting for Kombo already") from error
+        try:
+            yield
+        finally:
+            turns.release()
 
 
 def _is(user: User, key: Key, value: str) -> bool:

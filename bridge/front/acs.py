@@ -28,7 +28,7 @@ from bridge.store.engine import Store
 
 MAX_FORM_BYTES = 400_000
 MAX_FIELDS = 8
-AT_ONCE = 8
+AT_ONCE = 2
 AGAIN_SECONDS = 120
 REMEMBER_TENANT_SECONDS = 180 * 24 * 3600
 
@@ -78,10 +78,10 @@ class AssertionConsumer:
 
     def _again(self, tenant: Tenant, token: str | None) -> Response:
         """Start over by way of a request on our own site, which gets the cookies that this one was sent without."""
-        query = f"resume={quote(token, safe='')}" if token else "resume="
+        resume = quote(token, safe="") if token else ""
         marker = self._cookies.write(AGAIN, "1", AGAIN_SECONDS)
         log.info("login_restarted", tenant=tenant.slug, asked_for=token is not None)
-        return redirect(f"/_bridge/saml/{tenant.slug}/login?{query}", headers=[marker])
+        return redirect(f"{login_path(tenant)}?resume={resume}", headers=[marker])
 
     async def _verified(self, response: str, tenant: Tenant, login: Login) -> Assertion:
         expectation = Expectation(
@@ -115,12 +115,22 @@ class AssertionConsumer:
         return new_request
 
     async def _used_before(self, head: Head, tenant: Tenant, login: Login) -> Response:
-        """A reload or the back button: on to the page if its session lives, otherwise an offer to start again."""
+        """A reload or the back button: on to the page if its session lives, otherwise an offer to start again.
+
+        A browser withholds the session's cookie from a cross-site POST, so there it is looked for one request later.
+        """
+        if SESSION not in self._cookies.all(head) and head.get(b"sec-fetch-site") == b"cross-site":
+            return redirect(f"{login_path(tenant)}?used={quote(login.token, safe='')}")
+        return await self.used(head, tenant, login)
+
+    async def used(self, head: Head, tenant: Tenant, login: Login | None) -> Response:
+        """Where a login leads that has been used already. Raises `Refusal` where its session is gone."""
         cookie = self._cookies.all(head).get(SESSION)
         entry = await self._sessions.find(cookie) if cookie else None
-        if entry and entry.tenant.slug == tenant.slug:
-            return redirect(login.next, headers=[self._logins.drop(login)])
-        raise Refusal(Code.LOGIN_EXPIRED, "the answer to this login has already been used")
+        if login and entry and entry.tenant.slug == tenant.slug:
+            return redirect(login.next)
+        retry = login.next if login else None
+        raise Refusal(Code.LOGIN_EXPIRED, "the answer to this login has already been used", retry=retry)
 
     async def _sign_in(self, head: Head, tenant: Tenant, login: Login, assertion: Assertion, match: Match) -> Response:
         if former := self._cookies.all(head).get(SESSION):
@@ -141,11 +151,15 @@ class AssertionConsumer:
         cookies = [
             self._cookies.write(SESSION, cookie, lifetime),
             self._cookies.write(TENANT, tenant.slug, REMEMBER_TENANT_SECONDS),
-            self._logins.drop(login),
+            self._logins.keep_used(login),
             self._cookies.drop(AGAIN),
             self._cookies.drop(RESUMED),
         ]
         return redirect(login.next, headers=cookies)
+
+
+def login_path(tenant: Tenant) -> str:
+    return f"/_bridge/saml/{tenant.slug}/login"
 
 
 async def _form(request: Request) -> Posted:

@@ -101,12 +101,14 @@ class Application:
         return await self._consumer.consume(request, head, tenant)
 
     async def login(self, request: Request, head: Head) -> Response:
-        """Start a login; `resume` begins one again whose answer came without its cookie."""
+        """Start a login; `resume` begins one again whose answer came without its cookie, `used` finds its session."""
         tenant = self._tenant(request)
         fields = await _fields(request)
         if "resume" in fields:
             self._only_at(head, tenant)
             return self._resume(head, tenant, fields["resume"])
+        if "used" in fields:
+            return await self._consumer.used(head, tenant, self._logins.find(head, tenant, fields["used"]))
         next = next_target(fields.get("next"))
         origin = self._front.rules.configuration.login_origin(tenant)
         if not self._is_at(head, origin):

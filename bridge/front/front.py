@@ -36,6 +36,7 @@ from bridge.settings.model import Configuration, Tenant
 from bridge.stamp.headers import Stamp
 
 ANONYMOUS_SECONDS = 20
+COURSES_REMEMBERED = 64
 LOOK_AGAIN_SECONDS = (20, 45, 65, 120, 300)
 LOOKS_REMEMBERED = 20_000
 
@@ -131,6 +132,8 @@ class Front:
         if forward is None:
             access = None if course is None else await self._gate.check(entry.tenant, entry.person, course)
             block = self._stamp.block(learner(entry), access)
+            if len(entry.forwards) >= COURSES_REMEMBERED:
+                entry.forwards.clear()
             forward = entry.forwards[course] = Forward(block, personal=True, until=entry.until)
         return forward
 

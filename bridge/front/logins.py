@@ -21,6 +21,7 @@ from bridge.session.tokens import Tokens
 from bridge.settings.model import Tenant
 
 LIFETIME_SECONDS = 15 * 60
+USED_SECONDS = 5 * 60
 AT_ONCE = 8
 NAME_CHARACTERS = 8
 
@@ -74,6 +75,13 @@ class Logins:
     def drop(self, login: Login) -> tuple[str, str]:
         """The Set-Cookie that ends it."""
         return self._cookies.drop(login.cookie, "None")
+
+    def keep_used(self, login: Login) -> tuple[str, str]:
+        """The Set-Cookie that lets a login which has been answered be recognised a little longer.
+
+        Going back leads to the IdP's page, which posts the same answer again: that has to end on the learner's page.
+        """
+        return self._cookies.write(login.cookie, self._state.dump(asdict(login)), USED_SECONDS, "None")
 
     def _read(self, value: str) -> Login | None:
         content = self._state.load(value, LIFETIME_SECONDS)

@@ -212,6 +212,11 @@ def read_tenant(path: Path, service: Service, environ: Mapping[str, str], files:
     try:
         files.add(form.saml.metadata)
         provider = read_idp_metadata(read_bytes(form.saml.metadata, MAX_BYTES))
+        if provider.sso_redirect is None:
+            raise MetadataError(
+                "the IdP takes requests by HTTP-POST only, which this version does not send; "
+                "switch HTTP-Redirect on at the IdP and export its metadata again"
+            )
     except (UnusableFileError, MetadataError) as error:
         problems.append(document.problem(("saml", "metadata"), f"`saml.metadata`: {error}"))
     if problems or not provider:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+
 from bridge.errors import Code, Refusal
 from bridge.settings.model import Tenant
 from bridge.simulator import seed
-
 from tests.support.rooms import Rooms
 
 

@@ -6,11 +6,11 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
+
 from bridge.errors import Code, Refusal
 from bridge.saml.model import Assertion, Attribute
 from bridge.settings.model import Tenant
 from bridge.simulator import seed
-
 from tests.support.rooms import Rooms
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import httpx
 import pytest
 import yaml
-from bridge.simulator import seed
 
+from bridge.simulator import seed
 from tests.support.sockets import exchange
 from tests.support.stage import Asked, Stage, identity
 
@@ -67,14 +67,22 @@ async def test_an_answer_works_once(stage: Stage) -> None:
         cookies = dict(browser.client.cookies)
         first = await browser.post(asked, response)
         assert first.headers["location"] == "/my?tenant=acme"
-        browser.client.cookies.update(cookies)
         reload = await browser.post(asked, response)
         assert (reload.status_code, reload.headers["location"]) == (303, "/my?tenant=acme"), "the session lives"
+        session = browser.client.cookies.pop("kombo-bridge-session")
+        withheld = await browser.post(asked, response)
+        assert "kombo-bridge-session" not in str(withheld.headers)
+        browser.client.cookies.set("kombo-bridge-session", session)
+        back = await browser.get(withheld.headers["location"])
+        assert (back.status_code, back.headers["location"]) == (303, "/my?tenant=acme"), "as browsers send it"
         browser.client.cookies.clear()
         browser.client.cookies.update(cookies)
         replay = await browser.post(asked, response)
-        assert replay.headers["bridge-error"] == "login_expired"
-        assert "kombo-bridge-session" not in str(replay.headers)
+        assert (await browser.get(replay.headers["location"])).headers["bridge-error"] == "login_expired"
+        form = {"SAMLResponse": response, "RelayState": asked.relay_state}
+        program = await browser.client.post(asked.acs, data=form)
+        assert program.headers["bridge-error"] == "login_expired"
+        assert "kombo-bridge-session" not in str(replay.headers) + str(program.headers)
 
 
 async def test_an_answer_for_one_login_fits_no_other(stage: Stage) -> None:

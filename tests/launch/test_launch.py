@@ -7,9 +7,9 @@ from typing import Any
 
 import httpx
 import pytest
+
 from bridge.demo.responses import IdpKey
 from bridge.simulator import seed
-
 from tests.support.stage import PAGE, Stage, identity
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

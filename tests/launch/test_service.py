@@ -11,8 +11,8 @@ from pathlib import Path
 import httpx
 import pytest
 import yaml
-from bridge.simulator import seed
 
+from bridge.simulator import seed
 from tests.support.deployment import Deployment
 from tests.support.processes import free_port, kombo_bridge, started
 from tests.support.stage import PAGE, Asked, Stage

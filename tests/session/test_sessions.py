@@ -8,12 +8,12 @@ from dataclasses import replace
 
 import pytest
 import pytest_asyncio
+
 from bridge.session import sessions as module
 from bridge.session.sessions import Sessions, SignIn
 from bridge.session.tokens import Tokens
 from bridge.settings.model import Configuration
 from bridge.simulator import seed
-
 from tests.support.deployment import SECRET
 from tests.support.rooms import Rooms
 

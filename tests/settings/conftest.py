@@ -84,6 +84,8 @@ def folder(tmp_path: Path) -> Folder:
     (tmp_path / "tenants").mkdir()
     shutil.copy(EXAMPLE_IDP, tmp_path / "tenants" / "idp.xml")
     (tmp_path / "tenants" / "not.xml").write_text("hello")
+    post_only = EXAMPLE_IDP.read_text(encoding="utf-8").replace("bindings:HTTP-Redirect", "bindings:SOAP")
+    (tmp_path / "tenants" / "post.xml").write_text(post_only, encoding="utf-8")
     made = Folder(tmp_path, {})
     made.service()
     made.tenant()

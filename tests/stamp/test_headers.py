@@ -6,11 +6,12 @@ from urllib.parse import unquote
 
 import jwt
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
+
 from bridge.stamp.assertion import Signer
 from bridge.stamp.headers import Stamp, encode
 from bridge.stamp.identity import Access, Learner
 from bridge.stamp.keys import KeyRing, SigningKey
-from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
 
 KEY = generate_private_key(SECP256R1())
 RING = KeyRing((SigningKey("kid", KEY),))

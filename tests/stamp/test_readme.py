@@ -15,17 +15,18 @@ from typing import Any
 import jwt
 import pytest
 import pytest_asyncio
-from bridge.front.application import jwks_response
-from bridge.simulator.serving import running
-from bridge.stamp.assertion import Signer
-from bridge.stamp.identity import Learner
-from bridge.stamp.keys import KeyRing, SigningKey
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+
+from bridge.front.application import jwks_response
+from bridge.simulator.serving import running
+from bridge.stamp.assertion import Signer
+from bridge.stamp.identity import Learner
+from bridge.stamp.keys import KeyRing, SigningKey
 
 ISSUER, AUDIENCE = "https://learn.example.com", "content-platform"
 KEY = SigningKey("kid", generate_private_key(SECP256R1()))

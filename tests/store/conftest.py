@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
+
 from bridge.store.engine import Store, create
 from bridge.store.migrate import migrate
 from bridge.store.tables import metadata
-from sqlalchemy import text
-
 from tests.support.postgresql import postgresql
 
 

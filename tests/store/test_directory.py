@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
+
 from bridge.kombo.model import Course, Parent, Progression, ProgressionRevision, Revision, User
 from bridge.store import directory, lookups
 from bridge.store.engine import Store

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 import pytest
+from sqlalchemy import Connection, inspect, select, text, update
+
 from bridge.errors import StateError
 from bridge.store import tables
 from bridge.store.engine import Store, create, insert_new, upsert
 from bridge.store.migrate import migrate
-from sqlalchemy import Connection, inspect, select, text, update
 
 USED = {"purpose": "test", "digest": "d", "forget_at": 1}
 
@@ -60,7 +62,7 @@ async def test_an_older_row_does_not_replace_a_newer_one(store: Store) -> None:
         }
 
     for changed_at, origin in [(5, "five"), (4, "four"), (6, "six"), (6, "six again")]:
-        await store.write(lambda c, r=row(changed_at, origin): upsert(c, tables.courses, [r], newest_by="changed_at"))
+        await store.write(partial(upsert, table=tables.courses, rows=[row(changed_at, origin)], newest_by="changed_at"))
     assert await store.read(lambda c: c.execute(select(tables.courses.c.origin_id)).scalars().all()) == ["six again"]
 
 

@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import replace
 
 import pytest
+
 from bridge.errors import StateError
 from bridge.store import keys, leases, sessions
 from bridge.store.engine import Store, now_ms
@@ -71,8 +72,9 @@ async def test_keys_open_under_a_rotated_secret_and_not_under_another(store: Sto
 
 
 async def test_a_private_key_is_not_readable_in_the_database(store: Store) -> None:
-    from bridge.store import tables
     from sqlalchemy import select
+
+    from bridge.store import tables
 
     await store.write(lambda c: keys.first_of_purpose(c, Seal(["s" * 32]), "stamp", ("kid", b"very private")))
     assert "very private" not in str(await store.read(lambda c: c.execute(select(tables.keys)).all()))

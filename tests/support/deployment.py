@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+
 from bridge.demo.responses import IdpKey, idp_metadata
 from bridge.settings.load import load
 from bridge.settings.model import Configuration, Tenant

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+
 from bridge.directory.live import Live
 from bridge.directory.sync import Pass, sync_fully
 from bridge.gate.gate import Gate
@@ -24,7 +25,6 @@ from bridge.store import lookups
 from bridge.store.engine import Store
 from bridge.store.lookups import Person
 from bridge.store.migrate import migrate
-
 from tests.support.deployment import Deployment
 
 

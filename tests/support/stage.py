@@ -17,16 +17,16 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
-from bridge.demo.responses import read_authn_request, signed_response
-from bridge.simulator import seed
-from bridge.simulator.app import create
-from bridge.simulator.serving import running
-from bridge.simulator.world import World
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from bridge.demo.responses import read_authn_request, signed_response
+from bridge.simulator import seed
+from bridge.simulator.app import create
+from bridge.simulator.serving import running
+from bridge.simulator.world import World
 from tests.support.deployment import Deployment, idp_key
 from tests.support.processes import Running, free_port, kombo_bridge, started
 
