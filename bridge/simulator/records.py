@@ -1,0 +1,66 @@
+"""What a customer's LMS holds, as Kombo would read it: plain values without Kombo's own bookkeeping."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime
+
+import msgspec
+
+_BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
+
+
+def kombo_id(*parts: str) -> str:
+    """24 characters of base58, always the same for the same parts.
+
+    Kombo derives an id from the remote id and the integration, not from the model: a user and a course with one remote
+    id have one Kombo id.
+    """
+    number = int.from_bytes(hashlib.sha256("\0".join(parts).encode()).digest(), "big")
+    digits = []
+    for _ in range(24):
+        number, digit = divmod(number, 58)
+        digits.append(_BASE58[digit])
+    return "".join(digits)
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    id: str
+    remote_id: str
+
+
+class User(Record, frozen=True, kw_only=True):
+    first_name: str | None = None
+    last_name: str | None = None
+    work_email: str | None = None
+    status: str | None = "ACTIVE"
+    remote_created_at: datetime | None = None
+
+
+class Course(Record, frozen=True, kw_only=True):
+    """Title and status live on its revisions."""
+
+    origin_id: str | None = None
+    remote_created_at: datetime | None = None
+
+
+class Revision(Record, frozen=True, kw_only=True):
+    """`course_id` is null where the connector cannot say. `course_url` is what was pushed; Kombo never returns it."""
+
+    course_id: str | None = None
+    title: str | None = None
+    description: str | None = None
+    status: str | None = "ACTIVE"
+    remote_created_at: datetime | None = None
+    course_url: str | None = None
+
+
+class Progression(Record, frozen=True, kw_only=True):
+    """`score` is what was written; Kombo never returns it."""
+
+    user_id: str
+    course_revision_id: str
+    status: str | None = "ENROLLED"
+    enrolled_at: datetime | None = None
+    completed_at: datetime | None = None
+    score: int | None = None
