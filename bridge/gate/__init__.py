@@ -1,0 +1,1 @@
+"""Whether a learner may see a course."""

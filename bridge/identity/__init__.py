@@ -1,0 +1,1 @@
+"""From what an assertion says to exactly one Kombo user."""

@@ -1,0 +1,1 @@
+"""Who is signed in: an opaque signed cookie on their side, ids on ours."""

@@ -1,0 +1,1 @@
+"""What the platform is told: the identity headers, the signed assertion, the keys behind it."""

@@ -13,7 +13,7 @@ from bridge.store.engine import Store, now_ms
 from bridge.store.sealing import Seal
 from bridge.store.sessions import SessionRow
 
-ROW = SessionRow("d", "acme", "i", "idp", "u", None, "name_id", 1, 2, 3, now_ms() + 60_000)
+ROW = SessionRow("d", "acme", "i", "idp", "u", None, "name_id", 1, 2, 3, now_ms() + 3_600_000)
 
 
 async def test_a_mark_can_be_made_only_once_however_many_try(store: Store) -> None:
