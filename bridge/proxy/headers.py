@@ -1,0 +1,177 @@
+"""The one place that says what happens to a header on its way to the platform and back (the contract, section 5)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import lru_cache
+from ipaddress import IPv4Network, IPv6Network
+
+from bridge.errors import Code, Refusal
+from bridge.exchange import Head, Header
+from bridge.proxy.caching import private
+from bridge.proxy.cookies import sets_own, without_own
+from bridge.proxy.forwarded import Forwarding
+from bridge.proxy.names import AnswerNames, Kind, RequestNames
+from bridge.proxy.response import ResponseHead
+
+UPGRADE_LINES = b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
+_NOT_NAMES = frozenset((b"close", b"keep-alive", b"upgrade", b"te", b""))
+
+
+class AnswerHead:
+    """The platform's answer as it goes on: header `lines`, each ended by CRLF, and what they said about framing.
+
+    `length` is its Content-Length; without one and not `chunked`, the body ends with the connection. `close` says that
+    the platform will not take another request on it, `websocket` that it has switched protocols as it was asked to.
+    """
+
+    __slots__ = ("chunked", "close", "length", "lines", "websocket")
+
+    def __init__(self, lines: bytes, length: int | None, *, chunked: bool, close: bool, websocket: bool) -> None:
+        self.lines = lines
+        self.length = length
+        self.chunked = chunked
+        self.close = close
+        self.websocket = websocket
+
+
+class HeaderPolicy:
+    """Reads and writes heads for one deployment.
+
+    `extra_identity_names` are the names under `headers:` in bridge.yaml; of the public URL only the scheme is used.
+    """
+
+    def __init__(
+        self,
+        extra_identity_names: Iterable[str] = (),
+        trusted_proxies: Iterable[IPv4Network | IPv6Network] = (),
+        public_url: str = "http://localhost",
+    ) -> None:
+        self._request = RequestNames(extra_identity_names)
+        self._answer = AnswerNames()
+        self._forwarding = Forwarding(trusted_proxies, public_url.partition(":")[0])
+
+    def ambiguous(self, head: Head) -> str | None:
+        """The first header whose name a platform could read as an identity header's though it is not spelt so."""
+        names = self._request
+        for name, _ in head.headers:
+            if names[name] is Kind.AMBIGUOUS:
+                return name.decode("latin-1")
+        return None
+
+    def client(self, head: Head) -> str:
+        """The client's address, as far as trusted proxies can be believed about it."""
+        return self._forwarding.client(head)
+
+    def request_block(self, head: Head, identity: bytes, framing: bytes = b"", *, upgrade: bool = False) -> bytes:
+        """The head that the platform receives, its empty line included.
+
+        `identity` and `framing` are header lines, each ended by CRLF. What the client's Connection header nominates
+        goes first, so that it can never remove a line that is written here.
+        """
+        names = self._request
+        connection = head.fields.get(b"connection")
+        nominated = connection_options(connection) - _NOT_NAMES if connection else None
+        said: list[Header] = []
+        host = b""
+        out = [head.method, b" ", head.target, b" HTTP/1.1\r\n"]
+        for name, value in head.headers:
+            kind = names[name]
+            if kind is Kind.KEEP:
+                if not nominated or name.lower() not in nominated:
+                    out += (name, b": ", value, b"\r\n")
+            elif kind is Kind.HOST:
+                host = value.strip(b" \t")
+                out += (name, b": ", host, b"\r\n")
+            elif kind is Kind.COOKIE:
+                rest = without_own(value)
+                if rest and not (nominated and b"cookie" in nominated):
+                    out += (name, b": ", rest, b"\r\n")
+            elif kind is Kind.FORWARDED and not (nominated and name.lower() in nominated):
+                said.append((name, value))
+        out += (self._forwarding.block(head, host, said), framing, UPGRADE_LINES if upgrade else b"", identity, b"\r\n")
+        return b"".join(out)
+
+    def response_head(self, head: ResponseHead, *, personal: bool) -> AnswerHead:
+        """The platform's answer without what is between it and the bridge; `personal` keeps it out of shared caches.
+
+        Raises `Refusal` (`upstream_unavailable`) where its framing can be read two ways (RFC 9112, 6.3).
+        """
+        names = self._answer
+        lines: list[bytes] = []
+        lengths: list[bytes] = []
+        codings: list[bytes] = []
+        options: list[bytes] = []
+        caching: list[bytes] = []
+        upgrade: list[bytes] = []
+        for line in head.lines:
+            name, _, value = line.partition(b":")
+            kind = names[name]
+            if kind is Kind.KEEP:
+                lines.append(line)
+            elif kind is Kind.CONTENT_LENGTH:
+                lengths.append(value)
+            elif kind is Kind.TRANSFER_ENCODING:
+                codings.append(value)
+            elif kind is Kind.SET_COOKIE:
+                if not sets_own(value):
+                    lines.append(line)
+            elif kind is Kind.CONNECTION:
+                options.append(value)
+            elif kind is Kind.CACHE_CONTROL:
+                if personal:
+                    caching.append(value)
+                else:
+                    lines.append(line)
+            elif kind is Kind.UPGRADE:
+                upgrade.append(value)
+            elif kind is Kind.SHARED_CACHE and not personal:
+                lines.append(line)
+        if personal:
+            lines.append(b"Cache-Control: " + private(b",".join(caching).strip(b" \t")))
+        tokens = connection_options(options) if options else frozenset()
+        nominated = tokens - _NOT_NAMES
+        if nominated:
+            lines = [line for line in lines if line.partition(b":")[0].lower() not in nominated]
+        lines.append(b"")
+        return AnswerHead(
+            b"\r\n".join(lines) if len(lines) > 1 else b"",
+            _length(lengths, codings),
+            chunked=_chunked(codings, head),
+            close=b"close" in tokens or head.minor == 0,
+            websocket=head.status == 101 and b"upgrade" in tokens and _is_websocket(upgrade),
+        )
+
+
+@lru_cache(maxsize=512)
+def _remembered(value: bytes) -> frozenset[bytes]:
+    return frozenset(option.strip(b" \t").lower() for option in value.split(b","))
+
+
+def connection_options(values: list[bytes]) -> frozenset[bytes]:
+    """What all Connection headers of a message say together, in lower case."""
+    value = values[0] if len(values) == 1 else b",".join(values)
+    return _remembered(value) if len(value) <= 256 else _remembered.__wrapped__(value)
+
+
+def _length(lengths: list[bytes], codings: list[bytes]) -> int | None:
+    if not lengths:
+        return None
+    value = lengths[0].strip(b" \t")
+    if len(lengths) > 1 or codings or not value.isdigit() or len(value) > 18:
+        raise Refusal(
+            Code.UPSTREAM_UNAVAILABLE, "the platform's answer has more than one length, or one that is no number"
+        )
+    return int(value)
+
+
+def _chunked(codings: list[bytes], head: ResponseHead) -> bool:
+    if not codings:
+        return False
+    if len(codings) > 1 or codings[0].strip(b" \t").lower() != b"chunked" or head.minor == 0:
+        raise Refusal(Code.UPSTREAM_UNAVAILABLE, "the platform's answer has a Transfer-Encoding other than one chunked")
+    return True
+
+
+def _is_websocket(upgrade: list[bytes]) -> bool:
+    return len(upgrade) == 1 and upgrade[0].strip(b" \t").lower() == b"websocket"

@@ -1,0 +1,152 @@
+"""What was read of one request, and which requests can be read in one way only (RFC 9112)."""
+
+from __future__ import annotations
+
+import re
+
+from bridge.errors import Code, Refusal
+from bridge.exchange import Head
+from bridge.proxy.headers import connection_options
+from bridge.proxy.limits import Limits
+
+_HOST = re.compile(rb"(?:[A-Za-z0-9._~-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
+_CHUNKED = b"Transfer-Encoding: chunked\r\n"
+_UPGRADE_NAMES = (b"upgrade", b"connection", b"http2-settings")
+# CONNECT would make a tunnel of the connection, TRACE shows the platform's view of it to the client, identity included.
+_REFUSED_METHODS = frozenset((b"CONNECT", b"TRACE"))
+# RFC 9110, 9.2.2. Only these may be sent a second time when the first time may not have arrived.
+_IDEMPOTENT = frozenset((b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE"))
+
+
+class Exchange:
+    """One request on its way through. Parser callbacks write into it; whoever carries it out takes `pieces` away.
+
+    `framing` is the header line that says how the body is sent on, empty without one; `pieces` are what is held of the
+    body and `held` is their size; `complete` says that all of it has been read. `keep_alive` is whether another request
+    may follow on the client's connection. `refusal` stands where the request cannot be read in one way only.
+    """
+
+    __slots__ = (
+        "chunked",
+        "complete",
+        "expect",
+        "framing",
+        "head",
+        "held",
+        "keep_alive",
+        "pieces",
+        "refusal",
+        "websocket",
+    )
+
+    def __init__(self, head: Head, *, keep_alive: bool) -> None:
+        self.head = head
+        self.keep_alive = keep_alive and head.version == b"1.1"
+        self.refusal: Refusal | None = None
+        self.chunked = False
+        self.complete = False
+        self.expect = False
+        self.websocket = False
+        self.framing = b""
+        self.pieces: list[bytes] = []
+        self.held = 0
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether the platform may see it twice: an idempotent method, and no body that would have to be kept."""
+        return not self.framing and self.head.method in _IDEMPOTENT
+
+    def take(self) -> list[bytes]:
+        """The pieces of the body that are held, which are forgotten here."""
+        pieces, self.pieces, self.held = self.pieces, [], 0
+        return pieces
+
+    def read(self, limits: Limits, raw: bytes, *, upgrade: bool) -> None:
+        """Take framing from the head; `raw` is what was received with it, `upgrade` what the parser makes of it.
+
+        Nothing is forwarded on the parser's word alone: where it tolerates what others read differently, `refusal` is
+        set.
+        """
+        try:
+            self._read(limits, raw)
+            if upgrade:
+                self.websocket = self._is_websocket()
+        except Refusal as refusal:
+            self.refusal = refusal
+            self.keep_alive = False
+
+    def _read(self, limits: Limits, raw: bytes) -> None:
+        head, fields = self.head, self.head.fields
+        line = b"%b %b HTTP/%b\r\n" % (head.method, head.target, head.version)
+        if len(head.target) > limits.target_bytes:
+            raise _malformed(f"the target has {len(head.target)} bytes", 414)
+        if len(head.headers) > limits.head_fields:
+            raise _malformed(f"the request has {len(head.headers)} headers", 431)
+        if len(raw) > limits.head_bytes and _size(head) > limits.head_bytes:
+            raise _malformed("the head is too large", 431)
+        if head.version not in (b"1.1", b"1.0") or line not in raw:
+            raise _malformed("the request line is not that of HTTP/1.1 or HTTP/1.0")
+        if head.method in _REFUSED_METHODS:
+            raise _malformed(f"the method {head.method.decode('ascii')} is not for this server")
+        if not head.target.startswith(b"/") or b"#" in head.target:
+            raise _malformed("the target is not a path with a query")
+        hosts = fields.get(b"host", ())
+        if len(hosts) != 1 or not _HOST.fullmatch(hosts[0].strip(b" \t")):
+            raise _malformed("the request has no Host, more than one, or one that is none")
+        if b"transfer-encoding" in fields or b"content-length" in fields:
+            self._read_framing(fields)
+        expect = fields.get(b"expect")
+        self.expect = expect is not None and head.version == b"1.1" and b"100-continue" in expect[0].lower()
+
+    def _read_framing(self, fields: dict[bytes, list[bytes]]) -> None:
+        codings, lengths = fields.get(b"transfer-encoding"), fields.get(b"content-length")
+        if codings and lengths:
+            raise _malformed("the request has both Transfer-Encoding and Content-Length")
+        if codings:
+            if len(codings) > 1 or codings[0].strip(b" \t").lower() != b"chunked" or self.head.version == b"1.0":
+                raise _malformed("the request has a Transfer-Encoding other than one chunked in HTTP/1.1")
+            self.chunked = True
+            self.framing = _CHUNKED
+        elif lengths:
+            length = lengths[0].strip(b" \t")
+            if len(lengths) > 1 or not length.isdigit() or len(length) > 18:
+                raise _malformed("the request has more than one Content-Length, or one that is no number")
+            self.framing = b"Content-Length: %d\r\n" % int(length)
+
+    def _is_websocket(self) -> bool:
+        """RFC 6455, 4.1: a GET without a body that asks for `websocket` and nothing else."""
+        head = self.head
+        asked = head.get(b"upgrade")
+        return (
+            head.method == b"GET"
+            and head.version == b"1.1"
+            and not self.framing
+            and asked is not None
+            and asked.strip(b" \t").lower() == b"websocket"
+        )
+
+    def without_upgrade(self) -> bytes:
+        """The head once more, not asking for another protocol.
+
+        A parser that sees an upgrade stops reading HTTP behind the head: it would take the body for the next request.
+        """
+        head = self.head
+        options = connection_options(head.fields.get(b"connection", [])) - {b"upgrade", b"http2-settings", b""}
+        lines = [(name, value) for name, value in head.headers if name.lower() not in _UPGRADE_NAMES]
+        if options:
+            lines.append((b"Connection", b", ".join(sorted(options))))
+        return b"%b %b HTTP/%b\r\n%b\r\n" % (
+            head.method,
+            head.target,
+            head.version,
+            b"".join(b"%b: %b\r\n" % line for line in lines),
+        )
+
+
+def _size(head: Head) -> int:
+    lines = sum(len(name) + len(value) + 4 for name, value in head.headers)
+    return len(head.method) + len(head.target) + lines + 13
+
+
+def _malformed(reason: str, status: int = 400) -> Refusal:
+    return Refusal(Code.REQUEST_MALFORMED, reason, status=status)

@@ -1,0 +1,129 @@
+"""uvicorn, started and stopped our way."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import uvicorn
+from starlette.types import ASGIApp
+from uvicorn.config import STARTUP_FAILURE
+from uvicorn.supervisors import Multiprocess
+
+from bridge.errors import BridgeError
+from bridge.proxy.limits import Limits
+from bridge.proxy.protocol import BridgeProtocol
+from bridge.settings.addresses import Address
+
+PROTOCOL = "bridge.proxy.protocol:BridgeProtocol"
+_BACKLOG = 2048
+_INTERNAL_SHUTDOWN = 5
+
+
+class BridgeServer(uvicorn.Server):
+    """Exits with 0 when it was told to stop and did, and leaves no answer looking complete that is not."""
+
+    async def _serve(self, sockets: list[socket.socket] | None = None) -> None:
+        await super()._serve(sockets)
+        self._captured_signals.clear()  # uvicorn would raise them again, for an exit code of 143
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().shutdown(sockets)
+        for connection in list(self.server_state.connections):
+            if isinstance(connection, BridgeProtocol):
+                connection.cut()
+
+
+class _InternalServer(uvicorn.Server):
+    """A server beside another in one process: signals are for that one."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def _options(**more: Any) -> dict[str, Any]:
+    """What is the same for every server. Forwarding headers are ours to judge; the application sets up logging."""
+    return {
+        "ws": "none",
+        "proxy_headers": False,
+        "server_header": False,
+        "access_log": False,
+        "log_config": None,
+        "backlog": _BACKLOG,
+        **more,
+    }
+
+
+def serve(factory: str, listen: Address, workers: int = 1, limits: Limits | None = None) -> int:
+    """Serve until told to stop; returns the exit code.
+
+    `factory` is the import string of what makes the application, in each worker for itself; its lifespan state has the
+    `decider` and the `upstream`. Raises `BridgeError` where the address cannot be had.
+    """
+    limits = limits or Limits()
+    config = uvicorn.Config(
+        factory,
+        **_options(factory=True, http=PROTOCOL, lifespan="on", workers=workers),
+        timeout_graceful_shutdown=round(limits.shutdown),
+    )
+    sock = listener(listen)
+    if workers == 1:
+        server = BridgeServer(config)
+        try:
+            server.run([sock])
+        except KeyboardInterrupt:
+            return 0
+        except SystemExit as stopped:  # a failed start, which uvicorn has logged
+            return stopped.code if isinstance(stopped.code, int) else 1
+        return 0 if server.started else 1
+    supervisor = Multiprocess(config, sockets=[sock])
+    supervisor.run()
+    return 1 if any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes) else 0
+
+
+@contextlib.asynccontextmanager
+async def serve_internal(app: ASGIApp, listen: Address) -> AsyncIterator[Address]:
+    """Serve `app` on an address of its own while the context is open; yields that address, with the port chosen.
+
+    For the lifespan of another application: each worker opens the same address for itself, and the kernel spreads
+    connections over them. An application of its own never answers what belongs on another listener.
+    """
+    config = uvicorn.Config(
+        app, **_options(http="httptools", lifespan="off"), timeout_graceful_shutdown=_INTERNAL_SHUTDOWN
+    )
+    sock = listener(listen, shared=True)
+    server = _InternalServer(config)
+    task = asyncio.create_task(server.serve([sock]))
+    try:
+        while not server.started and not task.done():  # noqa: ASYNC110  # uvicorn has a flag, no event
+            await asyncio.sleep(0.01)  # uvicorn has a flag, no event
+        host, port = sock.getsockname()[:2]
+        yield Address(host, port)
+    finally:
+        server.should_exit = True
+        await task
+
+
+def listener(address: Address, *, shared: bool = False) -> socket.socket:
+    """A bound socket. With `shared`, other processes of the same user may bind the address too."""
+    try:
+        family, kind, protocol, _, target = socket.getaddrinfo(*address, type=socket.SOCK_STREAM)[0]
+        sock = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise BridgeError(f"cannot listen on {address}: {error}") from error
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        sock.bind(target)
+        sock.set_inheritable(True)
+    except OSError as error:
+        sock.close()
+        raise BridgeError(
+            f"cannot listen on {address}: {error.strerror}; choose another address or stop what has it"
+        ) from error
+    return sock

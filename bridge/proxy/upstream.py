@@ -1,0 +1,192 @@
+"""Connections to the platform."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import time
+from collections import deque
+from typing import TYPE_CHECKING, cast
+
+from bridge.errors import Code, Refusal
+from bridge.proxy.deadlines import NEVER, Deadlines
+from bridge.proxy.headers import HeaderPolicy
+from bridge.proxy.limits import Limits
+from bridge.settings.addresses import Upstream
+
+if TYPE_CHECKING:
+    from bridge.proxy.relay import Relay
+
+
+class UpstreamConnection(asyncio.Protocol):
+    """One connection to the platform: idle in the pool, or working for one `relay`."""
+
+    transport: asyncio.Transport
+
+    def __init__(self, pool: UpstreamPool) -> None:
+        self.pool = pool
+        self.relay: Relay | None = None
+        self.used = False
+        self.idle_since = 0.0
+        self.write_paused = False
+        self.read_paused = False
+
+    @property
+    def clean(self) -> bool:
+        """Whether nothing of the last exchange is left in it."""
+        return (
+            not self.write_paused
+            and not self.read_paused
+            and not self.transport.is_closing()
+            and self.transport.get_write_buffer_size() == 0
+        )
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)
+        self.pool.opened(self)
+
+    def data_received(self, data: bytes) -> None:
+        if self.relay is not None:
+            self.relay.platform_sent(data)
+        else:
+            self.transport.abort()  # nobody asked: whatever it is, it must not answer the next request
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.pool.lost(self)
+        relay, self.relay = self.relay, None
+        if relay is not None:
+            relay.platform_gone(exc)
+
+    def pause_writing(self) -> None:
+        self.write_paused = True
+        if self.relay is not None:
+            self.relay.platform_full()
+
+    def resume_writing(self) -> None:
+        self.write_paused = False
+        if self.relay is not None:
+            self.relay.platform_drained()
+
+    def hold(self) -> None:
+        """Stop reading: the client cannot take more."""
+        if not self.read_paused and not self.transport.is_closing():
+            self.read_paused = True
+            self.transport.pause_reading()
+
+    def resume(self) -> None:
+        if self.read_paused:
+            self.read_paused = False
+            if not self.transport.is_closing():
+                self.transport.resume_reading()
+
+    def drop(self) -> None:
+        """Close at once, whatever is still to be sent; the relay does not hear of it."""
+        self.relay = None
+        self.transport.abort()
+
+
+class UpstreamPool:
+    """Opens connections to the platform and keeps unused ones for the next request.
+
+    A connection comes back only after both messages on it ended exactly; the relay sees to that. `tls` replaces the
+    default context, which verifies certificate and name against the system's authorities.
+    """
+
+    def __init__(
+        self,
+        upstream: Upstream,
+        policy: HeaderPolicy,
+        limits: Limits | None = None,
+        *,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self.upstream = upstream
+        self.policy = policy
+        self.limits = limits or Limits()
+        self.deadlines = Deadlines(self.limits.tick)
+        self._tls = (tls or ssl.create_default_context()) if upstream.scheme == "https" else None
+        self._open: set[UpstreamConnection] = set()
+        self._dialling = 0
+        self._idle: deque[UpstreamConnection] = deque()  # the most recently used on the right
+        self.deadline = NEVER  # of the unused connection that has been so for longest
+
+    def take(self, *, repeatable: bool) -> UpstreamConnection | None:
+        """The unused connection that was in use last, if there is one.
+
+        The platform may be closing it right now. A request that cannot be repeated takes only one that is fresh.
+        """
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.transport.is_closing():
+                continue
+            if not repeatable and time.monotonic() - connection.idle_since > self.limits.upstream_fresh:
+                self._idle.append(connection)
+                return None
+            return connection
+        return None
+
+    def give(self, connection: UpstreamConnection) -> None:
+        """Keep a connection on which nothing is under way."""
+        connection.relay = None
+        connection.used = True
+        if len(self._idle) >= self.limits.upstream_idle:
+            self._idle.popleft().drop()
+        now = connection.idle_since = time.monotonic()
+        self._idle.append(connection)
+        if self.deadline == NEVER:
+            self.deadline = now + self.limits.upstream_keep_alive
+
+    async def connect(self) -> UpstreamConnection:
+        """A new connection. Raises `Refusal` (`upstream_unavailable`) where there is none within `limits.connect`."""
+        if len(self._open) + self._dialling >= self.limits.upstream_connections:
+            raise Refusal(Code.UPSTREAM_UNAVAILABLE, f"{len(self._open)} connections to the platform are in use")
+        self._dialling += 1
+        try:
+            async with asyncio.timeout(self.limits.connect):
+                return await self._dial()
+        except TimeoutError:
+            reason = f"no connection to {self.upstream} within {self.limits.connect:g} s"
+            raise Refusal(Code.UPSTREAM_UNAVAILABLE, reason) from None
+        except OSError as error:
+            raise Refusal(Code.UPSTREAM_UNAVAILABLE, f"no connection to {self.upstream}: {error}") from error
+        finally:
+            self._dialling -= 1
+
+    async def _dial(self) -> UpstreamConnection:
+        loop, to = asyncio.get_running_loop(), self.upstream
+        if to.scheme == "unix":
+            _, connection = await loop.create_unix_connection(lambda: UpstreamConnection(self), to.path)
+        else:
+            name = to.host if self._tls else None
+            _, connection = await loop.create_connection(
+                lambda: UpstreamConnection(self), to.host, to.port, ssl=self._tls, server_hostname=name
+            )
+        return connection
+
+    def opened(self, connection: UpstreamConnection) -> None:
+        if not self._open:
+            self.deadlines.add(self)
+        self._open.add(connection)
+
+    def lost(self, connection: UpstreamConnection) -> None:
+        self._open.discard(connection)
+        if connection in self._idle:
+            self._idle.remove(connection)
+        if not self._open:
+            self.deadlines.discard(self)
+
+    def expire(self, now: float) -> None:
+        """Close what has been unused for too long."""
+        oldest = now - self.limits.upstream_keep_alive
+        while self._idle and self._idle[0].idle_since <= oldest:
+            self._idle.popleft().drop()
+        self.deadline = self._idle[0].idle_since + self.limits.upstream_keep_alive if self._idle else NEVER
+
+    async def close(self) -> None:
+        """Close every connection. Answers still on their way are cut, so that none looks complete."""
+        for connection in list(self._open):
+            relay = connection.relay
+            connection.drop()
+            if relay is not None:
+                relay.platform_gone(ConnectionAbortedError())
+        await asyncio.sleep(0)

@@ -1,0 +1,266 @@
+"""Connections to the platform: when one is used again, and what happens when it has died."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import ssl
+from ipaddress import ip_address
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from bridge.settings.addresses import Upstream
+
+from .conftest import OK, Bridge, Peer, Platform, Start
+
+GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+
+
+async def test_connections_are_used_again(bridge: Bridge, platform: Platform) -> None:
+    for _ in range(5):
+        assert (await bridge.ask(GET))[1] == b"ok"
+    assert platform.connections == 1
+
+
+async def test_exchanges_at_once_have_connections_of_their_own(bridge: Bridge, platform: Platform) -> None:
+    platform.handler = platform.by_hand
+    clients = [await bridge.client() for _ in range(5)]
+    for number, client in enumerate(clients):
+        await client.send(b"GET /%d HTTP/1.1\r\nHost: a\r\n\r\n" % number)
+    for _ in clients:
+        peer = await platform.accept()
+        path = (await peer.head()).split(b" ")[1]
+        await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n" + path)
+    assert [(await client.message())[1] for client in clients] == [b"/%d" % number for number in range(5)]
+
+
+def dies_after_one(platform: Platform) -> None:
+    """Each connection answers one request, reads the head of a second one and is then closed without an answer."""
+
+    async def handler(peer: Peer) -> None:
+        platform.requests.append(await peer.message())
+        await peer.send(OK)
+        platform.requests.append((await peer.head(), b""))
+
+    platform.handler = handler
+
+
+@pytest.mark.parametrize("method", [b"GET", b"HEAD", b"OPTIONS", b"DELETE", b"PUT"])
+async def test_a_request_on_a_connection_that_died_is_repeated_once(
+    bridge: Bridge, platform: Platform, method: bytes
+) -> None:
+    dies_after_one(platform)
+    await bridge.ask(GET)
+    head, _ = await bridge.ask(method + b" /again HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200 ")
+    assert platform.connections == 2
+    assert [sent.split(b" ")[0] for sent, _ in platform.requests] == [b"GET", method, method]
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        b"POST / HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"PATCH / HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx",
+        b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx",
+        b"GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    ],
+)
+async def test_what_cannot_be_repeated_is_not(bridge: Bridge, platform: Platform, request_: bytes) -> None:
+    dies_after_one(platform)
+    await bridge.ask(GET)
+    head, _ = await bridge.ask(request_)
+    assert head.startswith(b"HTTP/1.1 502 ")
+    assert platform.connections == 1
+    assert len(platform.requests) == 2
+
+
+async def test_a_request_is_not_repeated_twice(bridge: Bridge, platform: Platform) -> None:
+    async def handler(peer: Peer) -> None:
+        platform.requests.append(await peer.message())
+        if platform.connections == 1:
+            await peer.send(OK)
+            platform.requests.append(await peer.message())
+
+    platform.handler = handler
+    await bridge.ask(GET)
+    head, _ = await bridge.ask(GET)
+    assert head.startswith(b"HTTP/1.1 502 ")
+    assert len(platform.requests) == 3
+
+
+async def test_a_new_connection_that_dies_is_not_tried_again(bridge: Bridge, platform: Platform) -> None:
+    platform.answers = [None]
+    head, _ = await bridge.ask(GET)
+    assert head.startswith(b"HTTP/1.1 502 ")
+    assert len(platform.requests) == 1
+
+
+async def test_half_an_answer_is_not_asked_for_again(bridge: Bridge, platform: Platform) -> None:
+    async def handler(peer: Peer) -> None:
+        platform.requests.append(await peer.message())
+        await peer.send(OK)
+        platform.requests.append(await peer.message())
+        await peer.send(b"HTTP/1.1 200")
+
+    platform.handler = handler
+    await bridge.ask(GET)
+    head, _ = await bridge.ask(GET)
+    assert head.startswith(b"HTTP/1.1 502 ")
+    assert len(platform.requests) == 2
+
+
+async def test_a_connection_that_ended_while_unused_is_not_taken(bridge: Bridge, platform: Platform) -> None:
+    await bridge.ask(GET)
+    platform.peers[0].close()
+    await bridge.settled(lambda: not bridge.pool._open)
+    assert (await bridge.ask(b"POST / HTTP/1.1\r\nHost: a\r\n\r\n"))[1] == b"ok"
+    assert platform.connections == 2
+
+
+async def test_what_cannot_be_repeated_takes_only_a_fresh_connection(start: Start, platform: Platform) -> None:
+    bridge = await start(upstream_fresh=0.05)
+    post = b"POST / HTTP/1.1\r\nHost: a\r\n\r\n"
+    await bridge.ask(GET)
+    await bridge.ask(post)
+    assert platform.connections == 1
+    await asyncio.sleep(0.1)
+    await bridge.ask(post)
+    assert platform.connections == 2
+    await asyncio.sleep(0.1)
+    await bridge.ask(GET)
+    assert platform.connections == 2
+
+
+async def test_unused_connections_are_closed_after_a_while(start: Start, platform: Platform) -> None:
+    bridge = await start(upstream_keep_alive=0.1, idle=0.2)
+    await bridge.ask(GET)
+    assert len(bridge.pool._idle) == 1
+    await bridge.settled(lambda: not bridge.pool._open)
+    assert (await bridge.ask(GET))[1] == b"ok"
+
+
+async def test_unused_connections_are_few(start: Start, platform: Platform) -> None:
+    bridge = await start(upstream_idle=2)
+    platform.handler = platform.by_hand
+    clients = [await bridge.client() for _ in range(5)]
+    for client in clients:
+        await client.send(GET)
+    peers = [await platform.accept() for _ in clients]
+    for peer in peers:
+        await peer.head()
+        await peer.send(OK)
+    for client in clients:
+        await client.message()
+    await bridge.settled(lambda: len(bridge.pool._open) == 2)
+
+
+async def test_connections_have_a_bound(start: Start, platform: Platform) -> None:
+    bridge = await start(upstream_connections=1)
+    platform.handler = platform.by_hand
+    client = await bridge.client()
+    await client.send(GET)
+    await platform.accept()
+    head, _ = await bridge.ask(GET)
+    assert head.startswith(b"HTTP/1.1 502 ")
+
+
+async def test_connecting_has_a_time_limit(start: Start, platform: Platform) -> None:
+    """A TLS handshake that nobody answers is the one that can be had without a network."""
+    platform.handler = platform.by_hand
+    upstream = Upstream("https", "127.0.0.1", platform.upstream.port)
+    bridge = await start(upstream=upstream, connect=0.1)
+    head, _ = await bridge.ask(GET)
+    assert head.startswith(b"HTTP/1.1 502 ")
+    assert "within 0.1 s" in bridge.decisions.refused[0].reason
+
+
+async def test_the_platform_may_listen_on_a_unix_socket(start: Start, platform: Platform, tmp_path: Path) -> None:
+    path = tmp_path / "platform.sock"
+    platform.servers.append(await asyncio.start_unix_server(platform.connected, str(path)))
+    bridge = await start(upstream=Upstream("unix", path=str(path)))
+    for _ in range(2):
+        assert (await bridge.ask(GET))[1] == b"ok"
+    assert platform.connections == 1
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A key and a certificate of its own for 127.0.0.1, in one file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "platform")])
+    now = datetime.datetime.now(datetime.UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - datetime.timedelta(hours=1))
+        .not_valid_after(now + datetime.timedelta(hours=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    path = tmp_path_factory.mktemp("tls") / "platform.pem"
+    path.write_bytes(private + made.public_bytes(pem))
+    return path
+
+
+async def listening_with_tls(platform: Platform, certificate: Path) -> int:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    server = await asyncio.start_server(platform.connected, "127.0.0.1", 0, ssl=context)
+    platform.servers.append(server)
+    return int(server.sockets[0].getsockname()[1])
+
+
+async def test_the_platform_may_speak_tls(start: Start, platform: Platform, certificate: Path) -> None:
+    port = await listening_with_tls(platform, certificate)
+    trusting = ssl.create_default_context(cafile=str(certificate))
+    bridge = await start(upstream=Upstream("https", "127.0.0.1", port), upstream_tls=trusting)
+    body = bytes(2_000_000)
+    platform.answers = [b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)]
+    for _ in range(2):
+        assert (await bridge.ask(GET))[1] == body
+    assert platform.connections == 1
+
+
+async def test_tls_is_verified(start: Start, platform: Platform, certificate: Path) -> None:
+    port = await listening_with_tls(platform, certificate)
+    bridge = await start(upstream=Upstream("https", "127.0.0.1", port))
+    head, _ = await bridge.ask(GET)
+    assert head.startswith(b"HTTP/1.1 502 ")
+    assert "certificate" in bridge.decisions.refused[0].reason
+    assert platform.requests == []
+
+
+async def test_the_name_is_verified(start: Start, platform: Platform, certificate: Path) -> None:
+    port = await listening_with_tls(platform, certificate)
+    trusting = ssl.create_default_context(cafile=str(certificate))
+    bridge = await start(upstream=Upstream("https", "localhost", port), upstream_tls=trusting)
+    head, _ = await bridge.ask(GET)
+    assert head.startswith(b"HTTP/1.1 502 ")
+    assert platform.requests == []
+
+
+async def test_clients_may_speak_tls(start: Start, platform: Platform, certificate: Path) -> None:
+    bridge = await start(certificate=str(certificate))
+    context = ssl.create_default_context(cafile=str(certificate))
+    reader, writer = await asyncio.open_connection("127.0.0.1", bridge.port, ssl=context)
+    client = Peer(reader, writer)
+    bridge.clients.append(client)
+    await client.send(GET)
+    assert (await client.message())[1] == b"ok"
+    await client.send(b"GET / HTTP/2.0\r\n\r\n")
+    head, _ = await client.message()
+    assert head.startswith(b"HTTP/1.1 400 ")
+    assert bridge.decisions.asked[0].secure
