@@ -10,7 +10,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gen
 INSTALLED := $(VENV)/.installed
 DEVELOPED := $(VENV)/.developed
 
-.PHONY: demo test lint format lock clean
+.PHONY: demo test lint format bench lock clean
 
 demo: $(INSTALLED)
 	$(BIN)/kombo-bridge demo
@@ -26,6 +26,9 @@ lint: $(DEVELOPED)
 format: $(DEVELOPED)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+bench: $(DEVELOPED)
+	$(BIN)/python -m bench.forwarding
 
 # Locked for every platform and Python that the project supports; hashes only, so any index may serve the files.
 lock: $(DEVELOPED)
