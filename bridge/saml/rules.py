@@ -19,6 +19,8 @@ from bridge.saml.refusals import quoted, rejected
 
 MAX_AGE = timedelta(hours=1)
 MAX_CONFIRMATION = timedelta(hours=24)
+UNSOLICITED = "unsolicited"
+"""The check that an answer nobody asked for fails: whoever sent it may be sent to ask."""
 
 _ENTITY_FORMAT = "urn:oasis:names:tc:SAML:2.0:nameid-format:entity"
 _BEARER = "urn:oasis:names:tc:SAML:2.0:cm:bearer"
@@ -64,6 +66,8 @@ def check_response(response: etree._Element, expectation: Expectation, clock: Cl
     destination, acs = response.get("Destination"), expectation.party.acs
     if destination != acs and (destination is not None or signed):
         raise rejected("destination", f"the response's Destination is {quoted(destination)}, not {quoted(acs)}")
+    if expectation.request_id is not None and response.get("InResponseTo") is None:
+        raise rejected(UNSOLICITED, f"the response answers no request, while {quoted(expectation.request_id)} is open")
     _check_answers(response, expectation)
 
 
