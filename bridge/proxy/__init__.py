@@ -1,16 +1,18 @@
 """Forwarding: HTTP/1.1 and WebSocket, spliced between a learner's connection and one of our own to the platform.
 
-protocol    one client connection: has each request decided, carries them out one at a time
-reader      how requests are read from it
-request     what was read of one request, and which framings are refused
-relay       one forwarded request on its way: head and body out, answer and body back
-answer      one request that an ASGI application of ours answers
-upstream    connections to the platform, and when one may be used again
-response    how the platform's answers are read
-headers     what happens to each header, by its name; names, cookies, forwarded and caching are its parts
-flow        whether a client's socket is read, and who asked that it should not be
-limits      every size and every time limit
-deadlines   the one timer that holds all time limits
-problem     answers for when there is no request that a page could be written for
-server      uvicorn, started and stopped our way
+    protocol    one client connection: has each request decided, carries them out one at a time
+    reader      how requests are read from it
+    request     what was read of one request, and which framings are refused
+    relay       one forwarded request on its way: head and body out, answer and body back
+    answer      one request that an ASGI application of ours answers
+    upstream    connections to the platform, and when one may be used again
+    response    how the platform's answers are read
+    headers     what happens to each header, by its name; names, cookies, forwarded and caching are its parts
+    flow        whether a client's socket is read, and who asked that it should not be
+    limits      every size and every time limit
+    deadlines   the one timer that holds all time limits
+    problem     answers for when there is no request that a page could be written for
+    server      uvicorn, started and stopped our way
+
+Read it from `protocol` onwards; what each part guards against is in its tests.
 """

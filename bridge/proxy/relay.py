@@ -45,7 +45,6 @@ class Relay:
         "_pool",
         "_reusable",
         "_sent",
-        "_spare",
         "_stopped",
         "_tunnel",
     )
@@ -60,7 +59,6 @@ class Relay:
             exchange.head, forward.identity, exchange.framing, upgrade=exchange.websocket
         )
         self._connection: UpstreamConnection | None = None
-        self._spare = exchange.repeatable  # one more attempt is left
         self._sent = False  # the whole request has been written
         self._stopped = False  # nothing more of the request is wanted
         self._heard = False  # the platform has said something
@@ -304,9 +302,8 @@ class Relay:
                 self._finish()
             else:
                 self._client.cut()
-        elif self._spare and not self._heard and lost is not None and lost.used:
-            self._spare = False
-            self._dial()
+        elif self._exchange.repeatable and not self._heard and lost is not None and lost.used:
+            self._dial()  # on a new connection, so not for a third time
         else:
             self._fail(Refusal(Code.UPSTREAM_UNAVAILABLE, "the platform closed the connection without an answer"))
 

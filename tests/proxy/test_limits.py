@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 
 import pytest
@@ -33,7 +34,8 @@ async def test_blank_lines_do_not_keep_a_connection(start: Start) -> None:
     bridge = await start(keep_alive=0.2)
     client = await bridge.client()
     dripping = asyncio.create_task(drips(client, b"\r\n" * 1000))
-    assert await client.rest() == b""
+    with contextlib.suppress(ConnectionResetError):  # what was sent too late was read by nobody
+        assert await client.rest() == b""
     dripping.cancel()
 
 

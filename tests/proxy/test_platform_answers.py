@@ -20,8 +20,8 @@ def written(case: dict[str, str]) -> bytes:
     return text.encode("latin-1")
 
 
-def answers_once(platform: Platform, answer: bytes) -> None:
-    """The first connection gets this and is closed, further ones `OK`."""
+def answers_once(platform: Platform, case: dict[str, str]) -> None:
+    """The first connection gets the answer of the case, further ones `OK`."""
 
     async def handler(peer: Peer) -> None:
         while True:
@@ -29,8 +29,9 @@ def answers_once(platform: Platform, answer: bytes) -> None:
             if platform.connections > 1:
                 await peer.send(OK)
             else:
-                await peer.send(answer)
-                peer.writer.write_eof()
+                await peer.send(written(case))
+                if case.get("ends"):
+                    peer.writer.write_eof()
                 await peer.rest()
 
     platform.handler = handler
@@ -38,7 +39,7 @@ def answers_once(platform: Platform, answer: bytes) -> None:
 
 @pytest.mark.parametrize("case", CASES["refused"], ids=lambda case: case["name"])
 async def test_is_refused(bridge: Bridge, platform: Platform, case: dict[str, str]) -> None:
-    answers_once(platform, written(case))
+    answers_once(platform, case)
     client = await bridge.client()
     await client.send(GET)
     head = await client.head()
@@ -53,7 +54,7 @@ async def test_is_refused(bridge: Bridge, platform: Platform, case: dict[str, st
 
 @pytest.mark.parametrize("case", CASES["cut"], ids=lambda case: case["name"])
 async def test_is_cut(bridge: Bridge, platform: Platform, case: dict[str, str]) -> None:
-    answers_once(platform, written(case))
+    answers_once(platform, case)
     client = await bridge.client()
     await client.send(GET)
     with pytest.raises(ConnectionResetError):
@@ -62,10 +63,10 @@ async def test_is_cut(bridge: Bridge, platform: Platform, case: dict[str, str]) 
     assert platform.connections == 2
 
 
-@pytest.mark.parametrize("case", CASES["cut"][:8], ids=lambda case: case["name"])
+@pytest.mark.parametrize("case", [case for case in CASES["cut"] if case.get("ends")], ids=lambda case: case["name"])
 async def test_is_cut_for_old_clients_as_well(bridge: Bridge, platform: Platform, case: dict[str, str]) -> None:
     """Where the end of the connection is the end of the body, a FIN would make it look complete."""
-    answers_once(platform, written(case))
+    answers_once(platform, case)
     client = await bridge.client()
     await client.send(b"GET / HTTP/1.0\r\nHost: a\r\n\r\n")
     with pytest.raises(ConnectionResetError):

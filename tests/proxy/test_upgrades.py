@@ -185,13 +185,16 @@ UPGRADES = [
 ]
 
 
+@pytest.mark.parametrize("method", [b"GET", b"POST"])
 @pytest.mark.parametrize("lines", UPGRADES)
-async def test_an_upgrade_does_not_swallow_the_next_request(bridge: Bridge, platform: Platform, lines: bytes) -> None:
+async def test_an_upgrade_does_not_swallow_the_next_request(
+    bridge: Bridge, platform: Platform, lines: bytes, method: bytes
+) -> None:
     """A parser that believes in the upgrade takes the body for a request, and the next request for its body."""
     smuggled = b"POST /smuggled HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n"
     client = await bridge.client()
     await client.send(
-        b"POST /1 HTTP/1.1\r\nHost: a\r\n%bContent-Length: %d\r\n\r\n%b" % (lines, len(smuggled), smuggled)
+        b"%b /1 HTTP/1.1\r\nHost: a\r\n%bContent-Length: %d\r\n\r\n%b" % (method, lines, len(smuggled), smuggled)
         + b"GET /2 HTTP/1.1\r\nHost: a\r\nCookie: secret\r\n\r\n"
     )
     assert (await client.message())[1] == b"ok"

@@ -1,7 +1,7 @@
 """What the proxy takes for granted of uvicorn and httptools, of which most is private.
 
-When this fails after an upgrade, read the difference of `uvicorn/protocols/http/httptools_impl.py` and `server.py`, then
-the traps that these tests name, and only then move the pin.
+When this fails after an upgrade, read the difference of uvicorn's `protocols/http/httptools_impl.py` and `server.py`,
+then the traps that these tests name, and only then move the pin.
 """
 
 from __future__ import annotations
