@@ -30,7 +30,7 @@ from bridge.kombo.client import KomboClient
 from bridge.kombo.transport import http_client
 from bridge.pages import Pages
 from bridge.proxy.headers import HeaderPolicy
-from bridge.proxy.server import serve_internal
+from bridge.proxy.server import listener, serve_internal
 from bridge.proxy.upstream import UpstreamPool
 from bridge.session.sessions import Sessions
 from bridge.settings.addresses import Address
@@ -108,6 +108,16 @@ def build(reloader: Reloader, store: Store, ring: KeyRing, clients: Clients) -> 
     )
     front.mount(application.asgi)
     return Bridge(front, UpstreamPool(service.upstream, policy), internal(front, store, ring.jwks))
+
+
+async def rehearse(service: Service, inside: Address) -> None:
+    """Raises the `BridgeError` that would end every worker: said by one process, it is one line and no traceback."""
+    store = Store(service.state)
+    try:
+        await load_key_ring(store, Seal(_secrets(service)))
+    finally:
+        store.close()
+    listener(inside, shared=True).close()
 
 
 @contextlib.asynccontextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from pathlib import Path
 from typing import Annotated
@@ -45,9 +46,10 @@ def serve(
             "without internal_token the internal listener must be on loopback", param_hint="--internal-listen"
         )
     migrate(configuration.service.state)
+    asyncio.run(service.rehearse(configuration.service, internal))
     os.environ[service.CONFIG] = str(config.resolve())
     os.environ[service.INTERNAL_LISTEN] = str(internal)
-    raise typer.Exit(run("bridge.app:create", address, workers=workers))
+    raise typer.Exit(1 if run("bridge.app:create", address, workers=workers) else 0)
 
 
 def _address(text: str) -> Address:

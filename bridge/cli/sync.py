@@ -14,7 +14,7 @@ from bridge import logs
 from bridge.cli import app
 from bridge.cli.serve import DEFAULT_CONFIG, ConfigPath
 from bridge.directory.sync import Pass, sync_fully
-from bridge.errors import BridgeError
+from bridge.errors import BridgeError, SettingsError
 from bridge.kombo.client import KomboClient
 from bridge.kombo.transport import http_client
 from bridge.settings.load import load
@@ -36,7 +36,10 @@ def sync(
         raise BridgeError(f"there is no tenant {tenant} with a valid file; run `kombo-bridge check`")
     chosen = [configuration.tenants[tenant]] if tenant else list(configuration.tenants.values())
     migrate(configuration.service.state)
-    if not asyncio.run(_sync_all(configuration.service.state, chosen)):
+    good = asyncio.run(_sync_all(configuration.service.state, chosen))
+    if configuration.broken and not tenant:
+        raise SettingsError(*(problem for error in configuration.broken.values() for problem in error.problems))
+    if not good:
         raise typer.Exit(1)
 
 

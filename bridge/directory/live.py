@@ -18,7 +18,7 @@ from cachetools import TTLCache
 
 from bridge.errors import KomboUnavailable
 from bridge.flights import Flights
-from bridge.kombo.client import KomboClient
+from bridge.kombo.client import KomboClient, askable
 from bridge.kombo.model import User
 from bridge.settings.model import Tenant
 from bridge.store import directory, lookups
@@ -79,20 +79,27 @@ class Live:
         return (tenant.integration_id, user_id, *courses) in self._asked
 
     async def enrollments(self, tenant: Tenant, user_id: str, courses: list[str]) -> list[Enrollment]:
-        """A user's progressions in the courses, as Kombo has them now. Raises `KomboError`."""
+        """A user's progressions in the courses, as Kombo has them now. Raises `KomboError`.
+
+        One that the directory alone still has is none: Kombo may have withdrawn it since.
+        """
         question = (tenant.slug, tenant.integration_id, user_id, *courses)
         return await self._enrollments.ask(question, lambda: self._ask_enrollments(tenant, user_id, courses))
 
     async def _ask_enrollments(self, tenant: Tenant, user_id: str, courses: list[str]) -> list[Enrollment]:
         client = self._client(tenant)
         integration = tenant.integration_id
+        if not all(map(askable, (user_id, *courses))):
+            raise KomboUnavailable("an id that Kombo gave has a comma in it, so that Kombo cannot be asked about it")
         async with self._turn(integration):
             answers = [await client.progressions_of(user_id, course, deadline=DEADLINE_SECONDS) for course in courses]
         rows = [row for answer in answers for row in answer if row.user_id == user_id]
         moment = now_ms()
         await self._store.write(lambda c: directory.save_progressions(c, integration, rows, moment))
         self._asked[(integration, user_id, *courses)] = None
-        return await self._store.read(lambda c: lookups.enrollments(c, integration, user_id, courses))
+        known = await self._store.read(lambda c: lookups.enrollments(c, integration, user_id, courses))
+        answered = {row.id for row in rows}
+        return [enrollment for enrollment in known if enrollment.progression_id in answered]
 
     @contextlib.asynccontextmanager
     async def _turn(self, integration_id: str) -> AsyncIterator[None]:

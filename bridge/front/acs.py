@@ -18,6 +18,7 @@ from bridge.exchange import Head
 from bridge.front.cookies import AGAIN, RESUMED, SESSION, TENANT, Cookies
 from bridge.front.logins import LIFETIME_SECONDS, Login, Logins
 from bridge.front.refusals import redirect
+from bridge.front.requests import read_form
 from bridge.identity.resolver import Match, Resolver
 from bridge.saml.model import Assertion, Expectation
 from bridge.saml.verify import verify
@@ -166,11 +167,7 @@ async def _form(request: Request) -> Posted:
     """Exactly one SAMLResponse and at most one RelayState. Raises `Refusal` (`saml_malformed`)."""
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/x-www-form-urlencoded":
         raise Refusal(Code.SAML_MALFORMED, "the body is not a form; the IdP must use the HTTP-POST binding")
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_FORM_BYTES:
-            raise Refusal(Code.SAML_MALFORMED, f"the form is larger than {MAX_FORM_BYTES} bytes", status=413)
+    body = await read_form(request, MAX_FORM_BYTES, Code.SAML_MALFORMED)
     try:
         pairs = parse_qsl(body.decode("ascii"), keep_blank_values=True, max_num_fields=MAX_FIELDS, errors="strict")
     except ValueError as error:

@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, urlencode
 
 import structlog
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -19,11 +19,11 @@ from bridge.front.cookies import AGAIN, RESUMED, SESSION, Cookies
 from bridge.front.front import Front
 from bridge.front.logins import Logins
 from bridge.front.refusals import redirect, respond
-from bridge.front.requests import from_own_pages, head_of, language
+from bridge.front.requests import from_own_pages, head_of, language, read_form, wants_page
 from bridge.front.targets import next_target
 from bridge.pages import ORGANIZATIONS, Pages, RefusalLinks
 from bridge.saml.party import sp_metadata
-from bridge.session.sessions import Sessions
+from bridge.session.sessions import Entry, Sessions
 from bridge.settings.model import Tenant
 
 MAX_FORM_BYTES = 8_192
@@ -67,6 +67,7 @@ class Application:
                 self._route("/_bridge/jwks.json", self.jwks, "GET"),
             ]
         )
+        self.asgi.router.redirect_slashes = False  # such a redirect is absolute, with the scheme of this side of TLS
 
     def _route(self, path: str, handler: Handler, *methods: str) -> Route:
         async def endpoint(request: Request) -> Response:
@@ -77,6 +78,8 @@ class Application:
                 refusal = Refusal(Code.USER_UNKNOWN, str(error))
             except Refusal as caught:
                 refusal = caught
+            except ClientDisconnect:
+                return Response(None, 400)  # which nobody reads
             tenant = self._front.rules.configuration.tenants.get(request.path_params.get("tenant", ""))
             links = RefusalLinks(retry=refusal.retry or "/")
             ended = refusal.code is Code.LOGIN_EXPIRED
@@ -101,26 +104,35 @@ class Application:
         return await self._consumer.consume(request, head, tenant)
 
     async def login(self, request: Request, head: Head) -> Response:
-        """Start a login; `resume` begins one again whose answer came without its cookie, `used` finds its session."""
+        """Start a login; `resume` begins one again whose answer came without its cookie, `used` finds its session.
+
+        Only a form of our own page, the button of "switch organisation?", replaces another tenant's session unasked. A
+        form of another site comes without the session's cookie, so it goes round by a request that has it.
+        """
         tenant = self._tenant(request)
+        if not wants_page(head):
+            raise Refusal(Code.LOGIN_REQUIRED, "a login is for a browser's window, and this is no page load")
         fields = await _fields(request)
         if "resume" in fields:
             self._only_at(head, tenant)
-            return self._resume(head, tenant, fields["resume"])
+            return await self._resume(head, tenant, fields["resume"])
         if "used" in fields:
             return await self._consumer.used(head, tenant, self._logins.find(head, tenant, fields["used"]))
         next = next_target(fields.get("next"))
         origin = self._front.rules.configuration.login_origin(tenant)
-        if not self._is_at(head, origin):
+        clicked = request.method == "POST"
+        if not self._is_at(head, origin) or (clicked and not from_own_pages(head, origin)):
             return redirect(self._front.rules.login_url(tenant, urlencode({"next": next})))
-        asked = from_own_pages(head, origin)
-        cookie = self._cookies.all(head).get(SESSION)
-        entry = await self._sessions.find(cookie) if cookie and not asked else None
-        if entry and entry.tenant.slug != tenant.slug:
-            return self._front.ask_to_switch(head, entry, tenant, next)
-        return self._logins.start(head, tenant, next)
+        other = None if clicked else await self._session_elsewhere(head, tenant)
+        return self._front.ask_to_switch(head, other, tenant, next) if other else self._logins.start(head, tenant, next)
 
-    def _resume(self, head: Head, tenant: Tenant, token: str) -> Response:
+    async def _session_elsewhere(self, head: Head, tenant: Tenant) -> Entry | None:
+        """The live session of another tenant."""
+        cookie = self._cookies.all(head).get(SESSION)
+        entry = await self._sessions.find(cookie) if cookie else None
+        return entry if entry and entry.tenant.slug != tenant.slug else None
+
+    async def _resume(self, head: Head, tenant: Tenant, token: str) -> Response:
         """The second attempt of a login, and the last: whatever is withheld or dropped on the way, nothing goes round.
 
         A login knows its own attempt; where an IdP loses the RelayState there is no login to know it, so a cookie does.
@@ -135,6 +147,8 @@ class Application:
             raise Refusal(Code.LOGIN_EXPIRED, "the login took too long, or its cookie is gone")
         if login and login.attempt > 1:
             raise Refusal(Code.LOGIN_EXPIRED, "the login's cookie did not come back twice in a row", retry=login.next)
+        if login is None and (other := await self._session_elsewhere(head, tenant)):
+            return self._front.ask_to_switch(head, other, tenant, "/")
         response = self._logins.start(head, tenant, login.next if login else "/", attempt=2)
         written = self._logins.drop(login) if login else self._cookies.write(RESUMED, "1", AGAIN_SECONDS)
         response.headers.append(*written)
@@ -153,9 +167,15 @@ class Application:
         return respond(page, 404 if failed else 200, [("Bridge-Error", Code.TENANT_UNKNOWN)] if failed else [])
 
     async def logout(self, request: Request, head: Head) -> Response:
-        """End the session here; the IdP's own goes on."""
-        if cookie := self._cookies.all(head).get(SESSION):
+        """End the session here; the IdP's own goes on.
+
+        A form of another site comes without the session's cookie, so it goes round by a request that has it.
+        """
+        cookie = self._cookies.all(head).get(SESSION)
+        if cookie:
             await self._sessions.end(cookie)
+        elif request.method == "POST" and head.get(b"sec-fetch-site") == b"cross-site":
+            return redirect("/_bridge/logout")
         page = self._pages.logged_out(language=language(head), sign_in="/")
         return respond(page, headers=[self._cookies.drop(SESSION)])
 
@@ -185,14 +205,10 @@ def jwks_response(request: Request, jwks: bytes) -> Response:
 
 async def _fields(request: Request) -> dict[str, str]:
     """Query and form fields, each at most once. Raises `Refusal` (`request_malformed`)."""
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_FORM_BYTES:
-            raise Refusal(Code.REQUEST_MALFORMED, f"the form is larger than {MAX_FORM_BYTES} bytes", status=413)
+    body = await read_form(request, MAX_FORM_BYTES, Code.REQUEST_MALFORMED)
     fields: dict[str, str] = {}
     try:
-        for source in (request.scope["query_string"], bytes(body)):
+        for source in (request.scope["query_string"], body):
             for name, value in parse_qsl(
                 source.decode("ascii"), keep_blank_values=True, max_num_fields=MAX_FIELDS, errors="strict"
             ):

@@ -48,5 +48,13 @@ class Cookies:
             attributes.append(f"SameSite={same_site}")
         return "Set-Cookie", "; ".join(attributes)
 
+    def of_login(self, *, framed: bool) -> SameSite:
+        """`Lax` in a frame, where the session's own cookie is kept from other sites as well.
+
+        Otherwise a frame of another site could begin a login over a session that it does not see, for a window to
+        finish; and one whose session is then not kept would sign in again for ever.
+        """
+        return "Lax" if framed and self._secure else "None"
+
     def drop(self, name: str, same_site: SameSite = "Lax") -> tuple[str, str]:
         return self.write(name, "", 0, same_site)

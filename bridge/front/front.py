@@ -77,8 +77,8 @@ class Front:
 
     def apply(self, configuration: Configuration) -> None:
         """Take over new settings; everything decided under the old ones is looked at anew."""
-        self.rules = Rules(configuration, self._cookies)
-        self._sessions.forget_cached()
+        former, self.rules = self.rules.configuration, Rules(configuration, self._cookies)
+        self._sessions.take_over(former, configuration)
 
     def decide(self, head: Head) -> Decision | Awaitable[Decision]:
         """See `bridge.exchange.Decider`."""

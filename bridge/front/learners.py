@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 from bridge.session.sessions import Entry
 from bridge.stamp.identity import Learner
+from bridge.store.directory import fold
+
+# One address that every parser reads alike: no list, display name, quoted part, comment or route in it.
+_ADDRESS = re.compile(r"[A-Za-z0-9.#$&'*+/=?^_`{|}~-]+@([A-Za-z0-9.-]+)")
 
 
 def learner(entry: Entry) -> Learner:
@@ -12,7 +18,7 @@ def learner(entry: Entry) -> Learner:
     if person is None:
         return Learner(row.tenant, row.integration_id, row.tier, row.auth_time, subject=row.subject)
     email = person.email if "email" in tenant.share else None
-    domain = email.rpartition("@")[2].lower() if email else ""
+    address = _ADDRESS.fullmatch(email or "")
     return Learner(
         tenant=row.tenant,
         integration_id=row.integration_id,
@@ -22,5 +28,5 @@ def learner(entry: Entry) -> Learner:
         remote_id=person.remote_id,
         email=email,
         name=person.name if "name" in tenant.share else None,
-        email_trusted=domain in tenant.email_domains,
+        email_trusted=address is not None and fold(address[1]) in tenant.email_domains,
     )

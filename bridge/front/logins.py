@@ -16,6 +16,7 @@ from starlette.responses import Response
 from bridge.exchange import Head
 from bridge.front.cookies import LOGIN, Cookies
 from bridge.front.refusals import redirect
+from bridge.front.requests import is_framed
 from bridge.saml.request import authn_request
 from bridge.session.tokens import Tokens
 from bridge.settings.model import Tenant
@@ -59,7 +60,8 @@ class Logins:
         relay_state = self._relay.sign(token)
         request = authn_request(tenant.provider, tenant.party, relay_state)
         login = Login(tenant.slug, request.id, next, token, attempt, int(time.time()))
-        cookie = self._cookies.write(login.cookie, self._state.dump(asdict(login)), LIFETIME_SECONDS, "None")
+        same_site = self._cookies.of_login(framed=is_framed(head))
+        cookie = self._cookies.write(login.cookie, self._state.dump(asdict(login)), LIFETIME_SECONDS, same_site)
         return redirect(request.url, headers=[*self._make_room(head), cookie])
 
     def token(self, relay_state: str | None) -> str | None:

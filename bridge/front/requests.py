@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from starlette.requests import Request
 
+from bridge.errors import Code, Refusal
 from bridge.exchange import Head
 
+FORM_SECONDS = 30
 FRAMES = (None, b"document", b"iframe")
 
 
@@ -18,6 +22,20 @@ def head_of(request: Request) -> Head:
         headers=list(request.scope["headers"]),
         peer=request.client.host if request.client else "",
     )
+
+
+async def read_form(request: Request, limit: int, code: Code) -> bytes:
+    """The body of a form. Raises `Refusal`: 413 above `limit` bytes, 408 where it has not come within 30 seconds."""
+    body = bytearray()
+    try:
+        async with asyncio.timeout(FORM_SECONDS):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > limit:
+                    raise Refusal(code, f"the form is larger than {limit} bytes", status=413)
+    except TimeoutError as error:
+        raise Refusal(code, f"the form did not come within {FORM_SECONDS} s", status=408) from error
+    return bytes(body)
 
 
 def is_page_load(head: Head) -> bool:
@@ -37,6 +55,11 @@ def wants_page(head: Head) -> bool:
         and b"x-requested-with" not in fields
         and not any(b"prefetch" in value.lower() for value in fields.get(b"sec-purpose", ()))
     )
+
+
+def is_framed(head: Head) -> bool:
+    """Whether a browser says that what it loads will stand in a frame."""
+    return head.get(b"sec-fetch-dest") == b"iframe"
 
 
 def language(head: Head) -> str | None:

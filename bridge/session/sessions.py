@@ -12,9 +12,11 @@ import secrets as random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import structlog
 from cachetools import TTLCache
+from sqlalchemy import Connection
 
 from bridge.errors import BridgeError
 from bridge.exchange import Forward
@@ -69,8 +71,9 @@ class Sessions:
         self._tokens = Tokens(secrets, "session")
         self._current = current
         self._cache: TTLCache[str, Entry] = TTLCache(CACHE_ENTRIES, CACHE_SECONDS)
+        self._ended: TTLCache[str, None] = TTLCache(CACHE_ENTRIES, CACHE_SECONDS)
         self._flights: Flights[Entry | None] = Flights()
-        self._touching: set[asyncio.Task[None]] = set()
+        self._writing: set[asyncio.Task[None]] = set()
 
     def cached(self, cookie: str) -> Entry | None:
         """The live session of a cookie, if this process has just looked it up."""
@@ -96,11 +99,16 @@ class Sessions:
         if remaining <= 0:
             return None
         person = None
-        if (user_id := row.user_id) is not None:
+        if (user_id := row.user_id) is None:
+            if tenant.unmatched != "pass":
+                return None
+        else:
             person = await self._store.read(lambda c: lookups.person(c, row.integration_id, user_id))
             if person is None or not person.active:
                 return None
         self._touch_sometimes(row, tenant.session)
+        if digest in self._ended:  # while this was being read
+            return None
         entry = Entry(row, tenant, person, until=time.monotonic() + remaining / 1000)
         if self._current() is configuration:
             self._cache[cookie] = entry
@@ -112,15 +120,19 @@ class Sessions:
         moment = now_ms()
         if moment - row.used_at < 1000 * min(TOUCH_SECONDS, life.idle.total_seconds() / 4):
             return
-        task = asyncio.ensure_future(self._touch(row.digest, moment))
-        self._touching.add(task)
-        task.add_done_callback(self._touching.discard)
+        self._write_later(lambda connection: rows.touch(connection, row.digest, moment))
 
-    async def _touch(self, digest: str, moment: int) -> None:
+    def _write_later(self, work: Callable[[Connection], None]) -> None:
+        """Write without holding anybody up; what fails is in the log."""
+        task = asyncio.ensure_future(self._write(work))
+        self._writing.add(task)
+        task.add_done_callback(self._writing.discard)
+
+    async def _write(self, work: Callable[[Connection], None]) -> None:
         try:
-            await self._store.write(lambda connection: rows.touch(connection, digest, moment))
+            await self._store.write(work)
         except BridgeError as error:
-            log.warning("session_not_touched", reason=str(error))
+            log.warning("sessions_not_written", reason=str(error))
 
     async def open(self, sign_in: SignIn) -> str:
         """A new session; the cookie's value. Raises `StateError`."""
@@ -147,10 +159,24 @@ class Sessions:
         """End the session of a cookie, here at once and elsewhere when its cached entry runs out."""
         self._cache.pop(cookie, None)
         if sid := self._tokens.unsign(cookie):
-            await self._store.write(lambda connection: rows.end(connection, _digest(sid)))
+            digest = _digest(sid)
+            self._ended[digest] = None
+            await self._store.write(lambda connection: rows.end(connection, digest))
+
+    def take_over(self, former: Configuration, now: Configuration) -> None:
+        """The configuration has changed: look every session up anew.
+
+        Those of a removed tenant, and of one that trusts another IdP or integration now, are ended for good (the
+        contract, section 3): when the tenant comes back as it was, they do not.
+        """
+        self.forget_cached()
+        for slug, tenant in former.tenants.items():
+            if slug not in now.tenants or _trust(now.tenants[slug]) != _trust(tenant):
+                integration, provider = _trust(tenant)
+                self._write_later(partial(rows.end_all, tenant=slug, integration_id=integration, provider=provider))
 
     def forget_cached(self) -> None:
-        """Look every session up anew: the configuration has changed."""
+        """Look every session up anew."""
         self._cache.clear()
 
 
@@ -160,7 +186,11 @@ def _digest(sid: str) -> str:
 
 def _same_trust(row: SessionRow, tenant: Tenant) -> bool:
     """A changed integration or IdP ends a tenant's sessions (the contract, section 3)."""
-    return row.integration_id == tenant.integration_id and row.provider == tenant.provider.entity_id
+    return (row.integration_id, row.provider) == _trust(tenant)
+
+
+def _trust(tenant: Tenant) -> tuple[str, str]:
+    return tenant.integration_id, tenant.provider.entity_id
 
 
 def _remaining_ms(row: SessionRow, life: SessionLife) -> int:

@@ -12,6 +12,7 @@ from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, mo
 from bridge.errors import MetadataError, Problem, SettingsError
 from bridge.saml.metadata import MAX_BYTES, read_idp_metadata
 from bridge.saml.model import IdentityProvider, ServiceProvider
+from bridge.saml.request import authn_request
 from bridge.settings.addresses import authority, host_and_port, is_loopback
 from bridge.settings.document import Document, read_document
 from bridge.settings.files import UnusableFileError, Watched, read_bytes, shown
@@ -222,6 +223,10 @@ def read_tenant(path: Path, service: Service, environ: Mapping[str, str], files:
     if problems or not provider:
         raise in_order(problems)
     tenant = _complete(form, path.stem, service, hosts, provider)
+    try:
+        authn_request(tenant.provider, tenant.party, "")  # now rather than when the first learner comes
+    except MetadataError as error:
+        raise SettingsError(document.problem(("saml", "metadata"), f"`saml.metadata`: {error}")) from None
     return TenantReading(document.name, tenant, dict(_claims(tenant, document)))
 
 

@@ -45,7 +45,11 @@ def create(url: str) -> Engine:
     if backend != "sqlite":
         raise StateError(f"state names the database {backend}; write sqlite:///path or postgresql://…")
     if parsed.database and parsed.database != ":memory:":
-        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(parsed.database).parent
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StateError(f"the state's folder {folder} cannot be made: {error.strerror}") from error
     engine = create_engine(parsed, connect_args={"timeout": BUSY_SECONDS, "isolation_level": None})
     event.listen(engine, "connect", _configure_sqlite)
     event.listen(engine, "begin", _begin_sqlite)

@@ -49,6 +49,13 @@ def end(connection: Connection, digest: str) -> None:
     connection.execute(delete(tables.sessions).where(tables.sessions.c.digest == digest))
 
 
+def end_all(connection: Connection, tenant: str, integration_id: str, provider: str) -> None:
+    """End every session that a tenant's IdP began for an integration."""
+    row = tables.sessions.c
+    same = (row.tenant == tenant) & (row.integration_id == integration_id) & (row.provider == provider)
+    connection.execute(delete(tables.sessions).where(same))
+
+
 def use_once(connection: Connection, purpose: str, digest: str, forget_at: int) -> bool:
     """Mark something as used until `forget_at`; False if it already was."""
     return insert_new(connection, tables.used, {"purpose": purpose, "digest": digest, "forget_at": forget_at})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -112,6 +113,27 @@ async def test_a_yes_gets_stale_and_then_unknown(rooms: Rooms) -> None:
     await asyncio.sleep(2)
     for person in (seed.JANE, hugo):
         assert await refused(rooms, tenant, person, "cybersecurity-101") is Code.ENROLLMENT_UNKNOWN
+
+
+async def test_what_kombo_no_longer_has_opens_nothing_because_it_was_once_known(rooms: Rooms) -> None:
+    """Syncs have failed for longer than `stale_for`, the progression was withdrawn, and Kombo can be asked again."""
+    tenant = rooms.deployment.tenant("acme", kombo={"integration_id": seed.ACME, "stale_for": "1s"})
+    await rooms.sync(tenant)
+    jane = await rooms.person(seed.JANE)
+    known = await rooms.gate.check(tenant, jane, "cybersecurity-101")
+    assert known.progression
+    del rooms.world.integrations[seed.ACME].progressions.seen[known.progression]
+    await asyncio.sleep(1.1)
+    assert await refused(rooms, tenant, seed.JANE, "cybersecurity-101") is Code.NOT_ENROLLED
+
+
+async def test_an_id_that_no_filter_can_carry_is_answered_from_what_is_known(rooms: Rooms) -> None:
+    tenant = rooms.deployment.tenant("acme")
+    await rooms.sync(tenant)
+    odd = replace(await rooms.person(seed.JANE), id="odd,id")
+    with pytest.raises(Refusal) as caught:
+        await rooms.gate.check(tenant, odd, "cybersecurity-101")
+    assert caught.value.code is Code.NOT_ENROLLED
 
 
 async def test_an_unknown_course_needs_a_completed_course_sync(rooms: Rooms) -> None:

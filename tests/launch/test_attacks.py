@@ -267,3 +267,67 @@ async def test_a_flood_of_requests_at_once_is_answered(stage: Stage) -> None:
         responses = [browser.response("acme", each, **identity("acme", seed.JANE)) for each in asked]
         answers = await asyncio.gather(*(browser.post(a, r) for a, r in zip(asked, responses, strict=True)))
         assert {answer.status_code for answer in answers} == {303}
+
+
+async def test_another_site_cannot_replace_a_session_unasked(stage: Stage) -> None:
+    """A form that another site posts comes without the session's cookie (SameSite=Lax), so the login looks fresh."""
+    cross_site = {"Sec-Fetch-Site": "cross-site", "Origin": "https://evil.example"}
+    async with stage.browser() as browser:
+        await browser.launch("acme", seed.JANE, "/my")
+        session = browser.client.cookies.pop("kombo-bridge-session")
+        for path, form in (
+            ("/_bridge/saml/globex/login", {"next": "/my"}),
+            ("/_bridge/saml/globex/acs", {"SAMLResponse": "x"}),
+            ("/_bridge/saml/globex/acs", {"SAMLResponse": "x", "RelayState": "x"}),
+        ):
+            sent_on = await browser.client.post(path, data=form, headers=cross_site)
+            assert "/_bridge/saml/globex/login" in sent_on.headers["location"], "on our own site once more"
+            browser.client.cookies.set("kombo-bridge-session", session)
+            page = await browser.get(sent_on.headers["location"], headers=cross_site)
+            assert (page.status_code, "Acme Corporation" in page.text) == (200, True), "and there the learner is asked"
+            del browser.client.cookies["kombo-bridge-session"]
+
+
+async def test_only_the_button_switches_without_being_asked_again(stage: Stage) -> None:
+    own = {"Sec-Fetch-Site": "same-origin"}
+    async with stage.browser() as browser:
+        await browser.launch("acme", seed.JANE, "/my")
+        page = await browser.get("/_bridge/saml/globex/login?next=/my", headers=own)
+        assert (page.status_code, "Acme Corporation" in page.text) == (200, True)
+        clicked = await browser.client.post("/_bridge/saml/globex/login", data={"next": "/my"}, headers=own)
+        assert Asked.of(clicked.headers["location"]).acs.endswith("/globex/acs")
+
+
+async def test_no_answer_leads_off_the_scheme_that_learners_use(stage: Stage) -> None:
+    """Behind a load balancer that ends TLS, an absolute redirect made from the request would lead to plain http."""
+    async with stage.browser() as browser:
+        for path in ("/_bridge/logout/", "/_bridge/saml/acme/login/?next=/my", "/_bridge/organizations/"):
+            answer = await browser.get(path)
+            assert (answer.status_code, "location" in answer.headers) == (404, False)
+
+
+async def test_a_form_that_breaks_off_leaves_no_trace(stage: Stage) -> None:
+    """Anybody can send half a form; the log is not theirs to fill."""
+    port = int(stage.origin.rpartition(":")[2])
+    for path in ("/_bridge/saml/acme/acs", "/_bridge/organizations"):
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Length: 1000\r\n"
+        writer.write(f"{head}Content-Type: application/x-www-form-urlencoded\r\n\r\nSAMLResponse=".encode())
+        await writer.drain()
+        await asyncio.sleep(0.2)
+        writer.close()
+        await writer.wait_closed()
+    await asyncio.sleep(0.2)
+    assert "Traceback" not in stage.bridge.text()
+
+
+async def test_a_form_of_another_site_ends_the_session_that_it_comes_without(stage: Stage) -> None:
+    async with stage.browser() as browser:
+        await browser.launch("acme", seed.JANE, "/my")
+        session = browser.client.cookies.pop("kombo-bridge-session")
+        posted = await browser.client.post("/_bridge/logout", headers={"Sec-Fetch-Site": "cross-site"})
+        assert (posted.status_code, posted.headers["location"]) == (303, "/_bridge/logout")
+        browser.client.cookies.set("kombo-bridge-session", session)
+        assert (await browser.get(posted.headers["location"])).status_code == 200
+        browser.client.cookies.set("kombo-bridge-session", session)
+        assert (await browser.get("/my")).status_code == 303

@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -15,7 +16,7 @@ import yaml
 from bridge.simulator import seed
 from tests.support.deployment import Deployment
 from tests.support.processes import free_port, kombo_bridge, started
-from tests.support.stage import PAGE, Asked, Stage
+from tests.support.stage import PAGE, Asked, Browser, Stage
 from tests.support.stage import stage as open_stage
 
 
@@ -56,6 +57,10 @@ async def test_tenant_files_are_reloaded_and_drop_nobodys_session(tmp_path: Path
         await until(lambda: len(events(stage, "settings_applied")) == 2)
         assert (await browser.get("/my?tenant=acme")).headers["bridge-error"] == "tenant_unknown"
         assert (await browser.get("/my")).status_code == 303, "a removed tenant ends its sessions"
+
+        stage.deployment.write()
+        await until(lambda: len(events(stage, "settings_applied")) == 3)
+        assert (await browser.get("/my")).status_code == 303, "for good, though the tenant is back"
 
 
 async def test_a_tenant_that_was_never_valid_is_unavailable_while_the_others_serve(tmp_path: Path) -> None:
@@ -184,17 +189,36 @@ def test_serve_says_in_one_line_why_it_does_not_start(tmp_path: Path) -> None:
         assert "Traceback" not in bridge.text()
 
 
-def test_serve_on_a_taken_port_says_so(tmp_path: Path) -> None:
+@pytest.mark.parametrize("setting", ["listen", "internal_listen"])
+def test_serve_on_a_taken_port_says_so(tmp_path: Path, setting: str) -> None:
     import socket
 
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         address = f"127.0.0.1:{taken.getsockname()[1]}"
-        deployment = Deployment(tmp_path, service={"listen": address, "internal_listen": f"127.0.0.1:{free_port()}"})
+        free = {name: f"127.0.0.1:{free_port()}" for name in ("listen", "internal_listen")}
+        deployment = Deployment(tmp_path, service=free | {setting: address})
         with started(kombo_bridge("serve", "--config", deployment.write()), tmp_path / "log") as bridge:
             assert bridge.process.wait(20) == 1
             assert f"cannot listen on {address}" in bridge.text()
+            assert "Traceback" not in bridge.text()
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_serve_with_a_state_that_it_cannot_use_says_so(tmp_path: Path, workers: str) -> None:
+    deployment = Deployment(tmp_path, service={f"{part}listen": "127.0.0.1:0" for part in ("", "internal_")})
+    with started(kombo_bridge("serve", "--config", deployment.write()), tmp_path / "log") as bridge:
+        bridge.wait_for_text("startup complete")
+    for change, said in (
+        ({"secrets": ["another secret of the tests, long enough to sign with"]}, "sealed under another secret"),
+        ({"state": "sqlite:////proc/nowhere/bridge.db"}, "the state's folder /proc/nowhere cannot be made"),
+    ):
+        deployment.service |= change
+        command = kombo_bridge("serve", "--config", deployment.write(), "--workers", workers)
+        with started(command, tmp_path / "log") as bridge:
+            assert bridge.process.wait(20) == 1
+            assert said in bridge.text()
             assert "Traceback" not in bridge.text()
 
 
@@ -221,3 +245,61 @@ def test_sync_once_says_what_it_read(tmp_path: Path) -> None:
         with started(kombo_bridge("sync", "--config", deployment.path, "--tenant", "nobody"), tmp_path / "log") as sync:
             assert sync.process.wait(30) == 1
             assert "there is no tenant nobody" in sync.text()
+        (tmp_path / "tenants" / "hooli.yaml").write_text("name: Hooli\n")
+        with started(kombo_bridge("sync", "--config", deployment.path), tmp_path / "log") as sync:
+            assert sync.process.wait(30) == 1, "a tenant that could not be read was not synced"
+            assert "hooli.yaml:1: " in sync.text()
+            assert "initech: " in sync.text()
+
+
+class Window:
+    """The cookies of one browser on https, kept and sent by the rules of RFC 6265bis (5.6, 5.7)."""
+
+    def __init__(self, stage: Stage, client: httpx.AsyncClient) -> None:
+        self.stage = stage
+        self.client = client
+        self.cookies: dict[str, tuple[str, str]] = {}
+
+    async def send(self, method: str, url: str, *, cross_site: bool = True, frame: bool = False, **more: Any) -> Any:
+        lax = not cross_site or (method == "GET" and not frame)
+        cookie = "; ".join(f"{name}={value}" for name, (value, kind) in self.cookies.items() if lax or kind == "None")
+        headers = {"Host": "learn.test", "Sec-Fetch-Site": "cross-site" if cross_site else "none", "Cookie": cookie}
+        dest = {"Sec-Fetch-Dest": "iframe" if frame else "document"}
+        answer = await self.client.request(method, url, headers={**PAGE, **headers, **dest}, **more)
+        self.client.cookies.clear()
+        for line in answer.headers.get_list("set-cookie"):
+            pair, *attributes = line.split("; ")
+            name, _, value = pair.partition("=")
+            kind = "None" if "SameSite=None" in attributes else "Lax"
+            assert name.startswith("__Host-kombo-bridge")
+            assert {"Secure", "HttpOnly", "Path=/", f"SameSite={kind}"} < set(attributes)
+            if kind == "None" or not (frame and cross_site):
+                self.cookies[name] = (value, kind)
+        return answer
+
+    async def answer(self, tenant: str, asked: Asked, person: seed.Person, *, frame: bool = False) -> Any:
+        response = Browser(self.stage, self.client).response(tenant, asked, person)
+        form = {"SAMLResponse": response, "RelayState": asked.relay_state}
+        return await self.send("POST", f"/_bridge/saml/{tenant}/acs", frame=frame, data=form)
+
+
+async def test_a_frame_of_another_site_neither_replaces_a_session_nor_signs_in_for_ever(tmp_path: Path) -> None:
+    async with open_stage(tmp_path, public_url="https://learn.test") as stage:
+        origin = f"http://{stage.deployment.service['listen']}"
+        async with httpx.AsyncClient(base_url=origin) as client:
+            window = Window(stage, client)
+            asked = Asked.of((await window.send("GET", "/my?tenant=acme")).headers["location"])
+            assert (await window.answer("acme", asked, seed.JANE)).headers["location"] == "/my?tenant=acme"
+
+            framed = await window.send("GET", "/my?tenant=globex", frame=True)
+            sent_on = await window.answer("globex", Asked.of(framed.headers["location"]), seed.RITA)
+            page = await window.send("GET", sent_on.headers["location"])
+            assert page.headers.get("bridge-error") == "login_expired"
+            mine = await window.send("GET", "/my", cross_site=False)
+            assert dict(mine.json()["headers"])["x-kombo-tenant"] == "acme"
+
+            stranger = Window(stage, client)
+            framed = await stranger.send("GET", "/my?tenant=acme", frame=True)
+            sent_on = await stranger.answer("acme", Asked.of(framed.headers["location"]), seed.JANE, frame=True)
+            page = await stranger.send("GET", sent_on.headers["location"], frame=True)
+            assert page.headers.get("bridge-error") == "login_expired"

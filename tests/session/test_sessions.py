@@ -87,6 +87,27 @@ async def test_an_ended_session_is_gone_here_at_once_and_elsewhere_when_the_cach
     assert await other.find(cookie) is None
 
 
+async def test_a_session_that_ends_while_it_is_looked_up_does_not_come_back(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cookie = await desk.sign_in()
+    read, begun, go_on = desk.rooms.store.read, asyncio.Event(), asyncio.Event()
+
+    async def slowly(work: Callable[..., object]) -> object:
+        found = await read(work)
+        begun.set()
+        await go_on.wait()
+        return found
+
+    monkeypatch.setattr(desk.rooms.store, "read", slowly)
+    looked_up = asyncio.ensure_future(desk.sessions.find(cookie))
+    await begun.wait()
+    await desk.sessions.end(cookie)
+    go_on.set()
+    assert await looked_up is None
+    assert desk.sessions.cached(cookie) is None
+
+
 async def test_a_session_ends_with_its_lifetime_its_idle_limit_and_the_idps_own_limit(desk: Desk) -> None:
     from bridge.store.engine import now_ms
 
@@ -124,6 +145,18 @@ async def test_who_is_no_longer_active_loses_a_live_session(desk: Desk, change: 
         await desk.rooms.control("sync")
     await desk.rooms.sync(desk.configuration.tenants["acme"])
     assert await desk.another().find(cookie) is None
+
+
+async def test_who_matched_nobody_passes_only_while_the_tenant_lets_that_pass(desk: Desk) -> None:
+    tenants = desk.rooms.deployment.tenants
+    tenants["acme"] |= {"gate": "library", "unmatched": "pass"}
+    desk.configuration = desk.rooms.deployment.load()
+    cookie = await desk.sign_in(user_id=None, subject="0" * 64)
+    assert await desk.sessions.find(cookie)
+    tenants["acme"] |= {"unmatched": "deny"}
+    desk.configuration = desk.rooms.deployment.load()
+    desk.sessions.forget_cached()
+    assert await desk.sessions.find(cookie) is None
 
 
 @pytest.mark.parametrize("change", ["tenant removed", "integration", "provider"])

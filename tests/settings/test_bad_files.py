@@ -36,3 +36,10 @@ def test_a_bad_tenant_file_is_refused_with_file_and_line(folder: Folder, path: P
     folder.tenant("acme", path.read_text(encoding="utf-8"))
     check(path, folder.problems(), "tenants/acme.yaml")
     assert "acme" not in folder.load().tenants
+
+
+def test_addresses_that_no_request_can_be_made_with_are_found_before_a_learner_comes(folder: Folder) -> None:
+    folder.service("public_url: https://h")
+    folder.tenant("acme")
+    [problem] = folder.problems()
+    assert problem.startswith("tenants/acme.yaml:4: `saml.metadata`: python3-saml cannot use the addresses")
