@@ -132,6 +132,7 @@ async def running(path: Path) -> AsyncIterator[Bridge]:
         ring = await load_key_ring(store, Seal(_secrets(service)))
         bridge = build(reloader, store, ring, clients)
         keeper = Keeper(store, lambda: reloader.configuration, clients.of)
+        stack.push_async_callback(bridge.upstream.close)
         for work in (reloader.watch(bridge.front.apply), keeper.run()):
             stack.push_async_callback(_stop, asyncio.ensure_future(work))
         yield bridge

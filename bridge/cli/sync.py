@@ -13,7 +13,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from bridge import logs
 from bridge.cli import app
 from bridge.cli.serve import DEFAULT_CONFIG, ConfigPath
-from bridge.directory.sync import Pass, sync_fully
+from bridge.directory.sync import Pass, Sync
 from bridge.errors import BridgeError, SettingsError
 from bridge.kombo.client import KomboClient
 from bridge.kombo.transport import http_client
@@ -66,7 +66,7 @@ async def _sync_one(store: Store, client: KomboClient, tenant: Tenant, progress:
         progress.update(bars[model], completed=rows)
 
     try:
-        passes = await sync_fully(store, client, tenant.integration_id, show)
+        passes = await Sync(store, client, tenant.integration_id).run(show)
     except BridgeError as error:
         print(f"{tenant.slug}: {error}", file=sys.stderr)
         return False

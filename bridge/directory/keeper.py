@@ -6,13 +6,15 @@ Any number of processes may run a keeper over one store; a lease per integration
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
 from collections.abc import Callable
 
 import structlog
+from sqlalchemy import Connection
 
-from bridge.directory.sync import sync_fully
-from bridge.errors import BridgeError
+from bridge.directory.sync import Sync
+from bridge.errors import BridgeError, StateError
 from bridge.kombo.client import KomboClient
 from bridge.settings.model import Configuration, Tenant
 from bridge.store import leases, lookups, sessions
@@ -76,17 +78,23 @@ class Keeper:
         """Sync if it is due and nobody else does; when to look again, in milliseconds since 1970."""
         integration = tenant.integration_id
         every = int(tenant.kombo.sync_every.total_seconds() * 1000)
-        known = await self._store.read(lambda c: lookups.synced(c, integration))
+        known = await self._store.read(lambda c: lookups.passed(c, integration))
         due = min(known.values()) + every if len(known) == len(lookups.MODELS) else 0
         if due > now_ms():
             return due
         name = f"sync {integration}"
-        if await self._take(name) is None:
+        epoch = await self._take(name)
+        if epoch is None:
             return now_ms() + LEASE_MS // 4
+
+        def permit(connection: Connection) -> None:
+            if not leases.holds(connection, name, self._holder, epoch):
+                raise StateError("another process has taken this integration's synchronisation over")
+
         renewal = asyncio.ensure_future(self._renew(name))
         try:
             await self._store.write(sessions.sweep)
-            passes = await sync_fully(self._store, self._client(tenant), integration)
+            passes = await Sync(self._store, self._client(tenant), integration, permit).run()
         finally:
             renewal.cancel()
             await self._store.write(lambda c: leases.release(c, name, self._holder))
@@ -102,4 +110,5 @@ class Keeper:
     async def _renew(self, name: str) -> None:
         while True:
             await asyncio.sleep(LEASE_MS / 3000)
-            await self._take(name)
+            with contextlib.suppress(StateError):  # tried again before the lease runs out, and every write asks for it
+                await self._take(name)

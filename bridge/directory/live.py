@@ -19,7 +19,6 @@ from cachetools import TTLCache
 from bridge.errors import KomboUnavailable
 from bridge.flights import Flights
 from bridge.kombo.client import KomboClient, askable
-from bridge.kombo.model import User
 from bridge.settings.model import Tenant
 from bridge.store import directory, lookups
 from bridge.store.engine import Store, now_ms
@@ -63,7 +62,7 @@ class Live:
                 users = await client.users_by_remote_id(value, deadline=DEADLINE_SECONDS)
             else:
                 users = await client.users_by_email(value, deadline=DEADLINE_SECONDS)
-        if any(not _is(user, key, value) for user in users):
+        if any(not _is(user.remote_id, user.work_email, key, value) for user in users):
             log.error("kombo_answer_does_not_fit", tenant=tenant.slug, asked=key, results=len(users))
             raise KomboUnavailable(f"Kombo answered a question for one {key} with a user of another")
         moment, integration = now_ms(), tenant.integration_id
@@ -72,7 +71,7 @@ class Live:
             await self._store.read(partial(lookups.person, integration_id=integration, user_id=user.id))
             for user in users
         ]
-        return [person for person in people if person]
+        return [person for person in people if person and _is(person.remote_id, person.email, key, value)]
 
     def asked_lately(self, tenant: Tenant, user_id: str, courses: Sequence[str]) -> bool:
         """Whether Kombo said no to this within the last minute."""
@@ -92,7 +91,9 @@ class Live:
         if not all(map(askable, (user_id, *courses))):
             raise KomboUnavailable("an id that Kombo gave has a comma in it, so that Kombo cannot be asked about it")
         async with self._turn(integration):
-            answers = [await client.progressions_of(user_id, course, deadline=DEADLINE_SECONDS) for course in courses]
+            answers = await asyncio.gather(
+                *(client.progressions_of(user_id, course, deadline=DEADLINE_SECONDS) for course in courses)
+            )
         rows = [row for answer in answers for row in answer if row.user_id == user_id]
         moment = now_ms()
         await self._store.write(lambda c: directory.save_progressions(c, integration, rows, moment))
@@ -115,7 +116,7 @@ class Live:
             turns.release()
 
 
-def _is(user: User, key: Key, value: str) -> bool:
+def _is(remote_id: str, email: str | None, key: Key, value: str) -> bool:
     if key == "remote_id":
-        return user.remote_id == value
-    return user.work_email is not None and directory.fold(user.work_email) == directory.fold(value)
+        return remote_id == value
+    return email is not None and directory.fold(email) == directory.fold(value)

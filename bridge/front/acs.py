@@ -15,12 +15,13 @@ from starlette.responses import Response
 
 from bridge.errors import Code, Refusal, SamlRefusal
 from bridge.exchange import Head
-from bridge.front.cookies import AGAIN, RESUMED, SESSION, TENANT, Cookies
+from bridge.front.cookies import AGAIN, LOGIN, RESUMED, SESSION, TENANT, Cookies
 from bridge.front.logins import LIFETIME_SECONDS, Login, Logins
 from bridge.front.refusals import redirect
 from bridge.front.requests import read_form
 from bridge.identity.resolver import Match, Resolver
 from bridge.saml.model import Assertion, Expectation
+from bridge.saml.rules import UNSOLICITED
 from bridge.saml.verify import verify
 from bridge.session.sessions import Sessions, SignIn
 from bridge.settings.model import Tenant
@@ -28,6 +29,7 @@ from bridge.store import sessions as rows
 from bridge.store.engine import Store
 
 MAX_FORM_BYTES = 400_000
+MAX_STRANGERS_BYTES = 64_000
 MAX_FIELDS = 8
 AT_ONCE = 2
 AGAIN_SECONDS = 120
@@ -62,13 +64,20 @@ class AssertionConsumer:
         else's (login CSRF). The browser is then sent round once more, in case the cookie was only withheld from a
         cross-site POST.
         """
-        posted = await _form(request)
+        expected = any(name.startswith(LOGIN) for name in self._cookies.all(head))
+        posted = await _form(request, MAX_FORM_BYTES if expected else MAX_STRANGERS_BYTES)
         token = self._logins.token(posted.relay_state)
         login = self._logins.find(head, tenant, token) if token else None
         if login is None:
             return self._again(tenant, token)
         try:
             assertion = await self._verified(posted.response, tenant, login)
+        except SamlRefusal as refusal:
+            if refusal.check == UNSOLICITED:  # by an IdP that lost its own session meanwhile, or was gone back to
+                return self._again(tenant, token)
+            refusal.retry = login.next
+            raise
+        try:
             if not await self._first_use(tenant, login, assertion):
                 return await self._used_before(head, tenant, login)
             match = await self._resolver.resolve(assertion, tenant)
@@ -163,11 +172,11 @@ def login_path(tenant: Tenant) -> str:
     return f"/_bridge/saml/{tenant.slug}/login"
 
 
-async def _form(request: Request) -> Posted:
+async def _form(request: Request, limit: int) -> Posted:
     """Exactly one SAMLResponse and at most one RelayState. Raises `Refusal` (`saml_malformed`)."""
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/x-www-form-urlencoded":
         raise Refusal(Code.SAML_MALFORMED, "the body is not a form; the IdP must use the HTTP-POST binding")
-    body = await read_form(request, MAX_FORM_BYTES, Code.SAML_MALFORMED)
+    body = await read_form(request, limit, Code.SAML_MALFORMED)
     try:
         pairs = parse_qsl(body.decode("ascii"), keep_blank_values=True, max_num_fields=MAX_FIELDS, errors="strict")
     except ValueError as error:

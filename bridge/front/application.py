@@ -14,12 +14,12 @@ from starlette.routing import Route
 
 from bridge.errors import Code, Refusal, StateError
 from bridge.exchange import Head
-from bridge.front.acs import AGAIN_SECONDS, AssertionConsumer
+from bridge.front.acs import AGAIN_SECONDS, AssertionConsumer, login_path
 from bridge.front.cookies import AGAIN, RESUMED, SESSION, Cookies
 from bridge.front.front import Front
 from bridge.front.logins import Logins
 from bridge.front.refusals import redirect, respond
-from bridge.front.requests import from_own_pages, head_of, language, read_form, wants_page
+from bridge.front.requests import from_own_pages, head_of, language, navigates, read_form
 from bridge.front.targets import next_target
 from bridge.pages import ORGANIZATIONS, Pages, RefusalLinks
 from bridge.saml.party import sp_metadata
@@ -60,7 +60,7 @@ class Application:
         self.asgi = Starlette(
             routes=[
                 self._route(f"{SAML}/metadata", self.metadata, "GET"),
-                self._route(f"{SAML}/acs", self.acs, "POST"),
+                self._route(f"{SAML}/acs", self.acs, "POST", "GET"),
                 self._route(f"{SAML}/login", self.login, "GET", "POST"),
                 self._route(ORGANIZATIONS, self.organizations, "GET", "POST"),
                 self._route("/_bridge/logout", self.logout, "GET", "POST"),
@@ -98,9 +98,11 @@ class Application:
         )
 
     async def acs(self, request: Request, head: Head) -> Response:
-        """See `bridge.front.acs`."""
+        """See `bridge.front.acs`. Somebody who comes to it by address, as bookmarks do, is sent to sign in."""
         tenant = self._tenant(request)
         self._only_at(head, tenant)
+        if request.method != "POST":
+            return redirect(login_path(tenant))
         return await self._consumer.consume(request, head, tenant)
 
     async def login(self, request: Request, head: Head) -> Response:
@@ -110,8 +112,8 @@ class Application:
         form of another site comes without the session's cookie, so it goes round by a request that has it.
         """
         tenant = self._tenant(request)
-        if not wants_page(head):
-            raise Refusal(Code.LOGIN_REQUIRED, "a login is for a browser's window, and this is no page load")
+        if not navigates(head):
+            raise Refusal(Code.LOGIN_REQUIRED, "a login is for a browser's window, and this is not for one")
         fields = await _fields(request)
         if "resume" in fields:
             self._only_at(head, tenant)
@@ -126,10 +128,13 @@ class Application:
         other = None if clicked else await self._session_elsewhere(head, tenant)
         return self._front.ask_to_switch(head, other, tenant, next) if other else self._logins.start(head, tenant, next)
 
+    async def _live_session(self, head: Head) -> Entry | None:
+        cookie = self._cookies.all(head).get(SESSION)
+        return await self._sessions.find(cookie) if cookie else None
+
     async def _session_elsewhere(self, head: Head, tenant: Tenant) -> Entry | None:
         """The live session of another tenant."""
-        cookie = self._cookies.all(head).get(SESSION)
-        entry = await self._sessions.find(cookie) if cookie else None
+        entry = await self._live_session(head)
         return entry if entry and entry.tenant.slug != tenant.slug else None
 
     async def _resume(self, head: Head, tenant: Tenant, token: str) -> Response:
@@ -145,6 +150,8 @@ class Application:
         login = self._logins.find(head, tenant, token) if token else None
         if token and login is None:
             raise Refusal(Code.LOGIN_EXPIRED, "the login took too long, or its cookie is gone")
+        if login and (entry := await self._live_session(head)) and entry.tenant.slug == tenant.slug:
+            return redirect(login.next)
         if login and login.attempt > 1:
             raise Refusal(Code.LOGIN_EXPIRED, "the login's cookie did not come back twice in a row", retry=login.next)
         if login is None and (other := await self._session_elsewhere(head, tenant)):

@@ -16,7 +16,7 @@ def learner(entry: Entry) -> Learner:
     """Ids always; the address and the name only where the tenant shares them."""
     row, person, tenant = entry.row, entry.person, entry.tenant
     if person is None:
-        return Learner(row.tenant, row.integration_id, row.tier, row.auth_time, subject=row.subject)
+        return Learner(row.tenant, row.integration_id, "", row.auth_time, subject=row.subject)
     email = person.email if "email" in tenant.share else None
     address = _ADDRESS.fullmatch(email or "")
     return Learner(

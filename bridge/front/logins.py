@@ -87,7 +87,10 @@ class Logins:
 
     def _read(self, value: str) -> Login | None:
         content = self._state.load(value, LIFETIME_SECONDS)
-        return Login(**content) if content else None
+        try:
+            return Login(**content) if content else None
+        except TypeError:  # written by another version
+            return None
 
     def _make_room(self, head: Head) -> list[tuple[str, str]]:
         """Browsers limit cookies per host, and heads are limited too: the oldest logins under way give way."""

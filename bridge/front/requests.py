@@ -39,18 +39,20 @@ async def read_form(request: Request, limit: int, code: Code) -> bytes:
 
 
 def is_page_load(head: Head) -> bool:
-    """A person following a link: the only kind of request that is ever redirected to a login (the contract, section
-    4).
-    """
+    """A person following a link: all that is ever redirected to a login by itself (the contract, section 4)."""
     return head.method in (b"GET", b"HEAD") and wants_page(head)
 
 
 def wants_page(head: Head) -> bool:
     """Whether what comes back will be looked at: a page load, or a form that was sent."""
+    return navigates(head) and any(b"text/html" in value.lower() for value in head.fields.get(b"accept", ()))
+
+
+def navigates(head: Head) -> bool:
+    """Whether this may be a window or a frame being filled, and not something within a page or ahead of its time."""
     fields = head.fields
     return (
-        any(b"text/html" in value.lower() for value in fields.get(b"accept", ()))
-        and head.get(b"sec-fetch-dest") in FRAMES
+        head.get(b"sec-fetch-dest") in FRAMES
         and len(fields.get(b"sec-fetch-dest", ())) <= 1
         and b"x-requested-with" not in fields
         and not any(b"prefetch" in value.lower() for value in fields.get(b"sec-purpose", ()))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Learner:
-    """Who the learner is. `user_id` is None and `subject` set where nobody in Kombo matched (`unmatched: pass`).
+    """Who the learner is. `user_id` is None, `match` empty and `subject` set where nobody in Kombo matched.
 
     `email` and `name` are None where the tenant does not share them. `email_trusted` says that the address lies in the
     tenant's own `email_domains`; only then may it stand alone, without the tenant, as an identity. `auth_time` is in

@@ -107,8 +107,14 @@ def begin(connection: Connection, integration_id: str, model: Model, started_at:
     """Note that a full pass over a model has begun; the last completed one stays on record."""
     same = (tables.syncs.c.integration_id == integration_id) & (tables.syncs.c.model == model)
     if not connection.execute(update(tables.syncs).where(same).values(started_at=started_at)).rowcount:
-        row = {"integration_id": integration_id, "model": model, "started_at": started_at, "as_of": None}
-        upsert(connection, tables.syncs, [row])
+        row = {"integration_id": integration_id, "model": model, "started_at": started_at}
+        upsert(connection, tables.syncs, [row | {"finished_at": None, "as_of": None}])
+
+
+def finish(connection: Connection, integration_id: str, model: Model, started_at: int) -> None:
+    """A pass has come to its end, though perhaps not everything in it could be read."""
+    same = (tables.syncs.c.integration_id == integration_id) & (tables.syncs.c.model == model)
+    connection.execute(update(tables.syncs).where(same).values(finished_at=started_at))
 
 
 def complete(connection: Connection, integration_id: str, model: Model, started_at: int) -> int:
@@ -121,5 +127,5 @@ def complete(connection: Connection, integration_id: str, model: Model, started_
         old = (tables.revisions.c.integration_id == integration_id) & (tables.revisions.c.seen_at < started_at)
         connection.execute(delete(tables.revisions).where(old))
     same = (tables.syncs.c.integration_id == integration_id) & (tables.syncs.c.model == model)
-    connection.execute(update(tables.syncs).where(same).values(as_of=started_at))
+    connection.execute(update(tables.syncs).where(same).values(finished_at=started_at, as_of=started_at))
     return gone

@@ -41,7 +41,15 @@ def create(url: str) -> Engine:
         raise StateError("state is not a database URL; write sqlite:///path or postgresql://…") from error
     backend = parsed.get_backend_name()
     if backend == "postgresql":
-        return create_engine(parsed.set(drivername="postgresql+psycopg"), pool_size=READERS + 1, pool_pre_ping=True)
+        return create_engine(
+            parsed.set(drivername="postgresql+psycopg"),
+            pool_size=READERS + 1,
+            pool_pre_ping=True,
+            connect_args={
+                "connect_timeout": BUSY_SECONDS,
+                "options": f"-c statement_timeout={BUSY_SECONDS}s -c lock_timeout={BUSY_SECONDS}s",
+            },
+        )
     if backend != "sqlite":
         raise StateError(f"state names the database {backend}; write sqlite:///path or postgresql://…")
     if parsed.database and parsed.database != ":memory:":

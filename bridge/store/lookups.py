@@ -116,6 +116,15 @@ def enrollments(connection: Connection, integration_id: str, user_id: str, cours
     return [Enrollment(row.id, row.status, row.changed_at, row.seen_at) for row in rows]
 
 
+def passed(connection: Connection, integration_id: str) -> Mapping[Model, int]:
+    """When the last pass over each model that came to its end began, in milliseconds."""
+    sync = tables.syncs.c
+    rows = connection.execute(
+        select(sync.model, sync.finished_at).where(sync.integration_id == integration_id, sync.finished_at.is_not(None))
+    )
+    return {row.model: row.finished_at for row in rows}
+
+
 def synced(connection: Connection, integration_id: str) -> Mapping[Model, int]:
     """Since when each model is known completely, in milliseconds; a model never fully read is absent."""
     sync = tables.syncs.c

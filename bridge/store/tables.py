@@ -116,5 +116,6 @@ syncs = Table(
     Column("integration_id", String(255), primary_key=True),
     Column("model", String(32), primary_key=True),
     Column("started_at", BigInteger, nullable=False),
+    Column("finished_at", BigInteger),
     Column("as_of", BigInteger),
 )

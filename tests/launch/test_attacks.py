@@ -47,6 +47,28 @@ async def test_an_answer_nobody_asked_for_starts_one_login_and_no_loop(stage: St
         assert (await browser.get(looped.headers["location"])).headers["bridge-error"] == "login_expired"
 
 
+async def test_an_answer_to_no_request_is_dropped_and_a_login_started_once(stage: Stage) -> None:
+    """What an IdP sends that lost its own session while the learner was typing: our RelayState, but no InResponseTo."""
+    async with stage.browser() as browser:
+        asked = await browser.ask("/courses/cybersecurity-101?tenant=acme")
+        for attempt in (1, 2):
+            again = await browser.post(asked, browser.response("acme", asked, seed.JANE, in_response_to=None))
+            assert "kombo-bridge-session" not in str(again.headers)
+            answer = await browser.get(again.headers["location"])
+            if attempt == 1:
+                asked = Asked.of(answer.headers["location"])
+        assert answer.headers["bridge-error"] == "login_expired"
+
+
+async def test_an_answer_to_no_request_leads_to_the_page_where_a_session_lives(stage: Stage) -> None:
+    async with stage.browser() as browser:
+        asked = await browser.ask("/courses/cybersecurity-101?tenant=acme")
+        await browser.post(asked, browser.response("acme", asked, seed.JANE))
+        again = await browser.post(asked, browser.response("acme", asked, seed.JANE, in_response_to=None))
+        back = await browser.get(again.headers["location"])
+        assert (back.status_code, back.headers["location"]) == (303, "/courses/cybersecurity-101?tenant=acme")
+
+
 async def test_where_the_cookie_was_withheld_the_login_is_made_once_more(stage: Stage) -> None:
     """A browser that keeps SameSite=Lax cookies back from the IdP's POST, as they all do after two minutes."""
     async with stage.browser() as browser:

@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 
 from bridge.directory.live import Live
-from bridge.directory.sync import Pass, sync_fully
+from bridge.directory.sync import Pass, Sync
 from bridge.gate.gate import Gate
 from bridge.identity.resolver import Resolver
 from bridge.kombo.client import KomboClient
@@ -43,7 +43,7 @@ class Rooms:
         return KomboClient(self.http, tenant.kombo, tenant.integration_id, Patience(attempts=2, backoff=0.01))
 
     async def sync(self, tenant: Tenant) -> list[Pass]:
-        return await sync_fully(self.store, self.client(tenant), tenant.integration_id)
+        return await Sync(self.store, self.client(tenant), tenant.integration_id).run()
 
     async def control(self, path: str, method: str = "POST", **content: object) -> None:
         """Tell the simulator to change or to misbehave."""

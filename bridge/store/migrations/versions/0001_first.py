@@ -80,6 +80,7 @@ def upgrade() -> None:
         sa.Column("integration_id", sa.String(length=255), nullable=False),
         sa.Column("model", sa.String(length=32), nullable=False),
         sa.Column("started_at", sa.BigInteger(), nullable=False),
+        sa.Column("finished_at", sa.BigInteger(), nullable=True),
         sa.Column("as_of", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("integration_id", "model"),
     )
