@@ -16,7 +16,7 @@ demo: $(INSTALLED)
 	$(BIN)/kombo-bridge demo
 
 test: $(DEVELOPED)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 lint: $(DEVELOPED)
 	$(BIN)/ruff check .
