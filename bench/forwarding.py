@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+
 from bridge.simulator import seed
 from tests.support.processes import Running, free_port, started
 from tests.support.stage import stage
@@ -39,7 +40,8 @@ worker_processes 1; daemon off; pid {folder}/{name}.pid; error_log stderr warn;
 events {{ worker_connections 4096; }}
 http {{
   access_log off; keepalive_requests 1000000; client_body_temp_path {folder}/{name}-body;
-  proxy_temp_path {folder}/{name}-proxy; fastcgi_temp_path {folder}/f; uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
+  proxy_temp_path {folder}/{name}-proxy; fastcgi_temp_path {folder}/f;
+  uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
   {inside}
 }}
 """
@@ -55,7 +57,12 @@ PROXY = """
   upstream platform {{ server 127.0.0.1:{upstream}; keepalive 64; keepalive_requests 1000000; }}
   server {{
     listen 127.0.0.1:{port};
-    location / {{ proxy_pass http://platform; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Host $host; }}
+    location / {{
+      proxy_pass http://platform;
+      proxy_http_version 1.1;
+      proxy_set_header Connection "";
+      proxy_set_header Host $host;
+    }}
   }}
 """
 
@@ -127,6 +134,13 @@ async def check(origin: str, cookie: str) -> None:
         assert mine.text == seed.JANE.id, f"the platform was told {mine.text!r}"
 
 
+def pin(pid: int, core: int) -> None:
+    """Hold a process and all its threads to one core."""
+    os.sched_setaffinity(pid, {core})
+    for thread in Path(f"/proc/{pid}/task").iterdir():
+        os.sched_setaffinity(int(thread.name), {core})
+
+
 async def run(rounds: int, seconds: int, connections: int) -> None:
     with ExitStack() as stack, tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -136,9 +150,7 @@ async def run(rounds: int, seconds: int, connections: int) -> None:
         proxy = PROXY.format(port=port, upstream=upstream)
         peer = stack.enter_context(nginx(folder, "proxy", PROXY_CORE, proxy, port))
         async with stage(folder, upstream=f"http://127.0.0.1:{upstream}") as bridge:
-            os.sched_setaffinity(bridge.bridge.process.pid, {PROXY_CORE})
-            for task in Path(f"/proc/{bridge.bridge.process.pid}/task").iterdir():
-                os.sched_setaffinity(int(task.name), {PROXY_CORE})
+            pin(bridge.bridge.process.pid, PROXY_CORE)
             async with bridge.browser() as browser:
                 await browser.sign_in("acme", seed.JANE)
                 cookie = "; ".join(f"{name}={value}" for name, value in browser.client.cookies.items())

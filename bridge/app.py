@@ -12,7 +12,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
-import structlog
 from starlette.applications import Starlette
 
 from bridge import logs
@@ -21,6 +20,7 @@ from bridge.directory.live import Live
 from bridge.front.acs import AssertionConsumer
 from bridge.front.application import Application
 from bridge.front.cookies import Cookies
+from bridge.front.desk import Desk
 from bridge.front.front import Front
 from bridge.front.internal import internal
 from bridge.front.logins import Logins
@@ -44,8 +44,6 @@ from bridge.store.sealing import Seal
 
 CONFIG = "KOMBO_BRIDGE_CONFIG"
 INTERNAL_LISTEN = "KOMBO_BRIDGE_INTERNAL_LISTEN"
-
-log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,31 +79,18 @@ def build(reloader: Reloader, store: Store, ring: KeyRing, clients: Clients) -> 
     service = configuration.service
     secrets = _secrets(service)
     cookies = Cookies(secure=urlsplit(service.public_url).scheme == "https")
-    pages = Pages()
     live = Live(store, clients.of)
     policy = HeaderPolicy(service.headers, service.trusted_proxies, service.public_url)
     sessions = Sessions(store, secrets, lambda: reloader.configuration)
-    logins = Logins(secrets, cookies)
+    desk = Desk(sessions, Logins(secrets, cookies), cookies, Pages())
     front = Front(
         configuration,
-        sessions=sessions,
+        desk,
         gate=Gate(store, live),
         stamp=Stamp(Signer(ring, issuer=service.public_url, audience=service.audience), service.headers),
         policy=policy,
-        logins=logins,
-        cookies=cookies,
-        pages=pages,
     )
-    consumer = AssertionConsumer(store, logins, Resolver(store, live), sessions, cookies)
-    application = Application(
-        front=front,
-        consumer=consumer,
-        logins=logins,
-        sessions=sessions,
-        cookies=cookies,
-        pages=pages,
-        jwks=ring.jwks,
-    )
+    application = Application(front, AssertionConsumer(store, Resolver(store, live), desk), desk, ring.jwks)
     front.mount(application.asgi)
     return Bridge(front, UpstreamPool(service.upstream, policy), internal(front, store, ring.jwks))
 

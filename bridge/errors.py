@@ -8,11 +8,12 @@
     ├── KomboError              Kombo's answer to a call, or its absence
     │   ├── KomboUnavailable    no usable answer: timeout, connection, 5xx, 429, a body that is not Kombo's
     │   └── KomboRefused        Kombo answered with an error that asking again will not change
-    └── StateError              the store cannot be used as it is: wrong secrets, newer schema
+    └── StateError              the store cannot be used as it is (wrong secrets, newer schema) or not be reached
 
-An error is raised where the cause is known, with what the operator needs to act on it in `str(error)`. What a learner
-may read depends on nothing but the code: the texts are in `bridge/pages`. Pages, problem documents and log lines are
-made from a refusal in one place, `bridge.front.refusals`.
+Errors that never leave the room which raises them are defined there. An error is raised where the cause is known, with
+what the operator needs to act on it in `str(error)`. What a learner may read depends on nothing but the code: the texts
+are in `bridge/pages`. Pages, problem documents and log lines are made from a refusal in one place,
+`bridge.front.refusals`.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ class MetadataError(BridgeError):
 
 
 class StateError(BridgeError):
-    """The store cannot be used as it is."""
+    """The store cannot be used as it is, or could not be read or written."""
 
 
 class Code(StrEnum):
@@ -144,8 +145,7 @@ class KomboUnavailable(KomboError):
 
 
 class KomboRefused(KomboError):
-    """Kombo answered with an error. `kombo_code` is an open string (`INTEGRATION.PERMISSION_MISSING`), or empty.
-    """
+    """Kombo answered with an error. `kombo_code` is an open string (`INTEGRATION.PERMISSION_MISSING`), or empty."""
 
     def __init__(self, reason: str, *, status: int, kombo_code: str = "") -> None:
         super().__init__(reason)

@@ -23,7 +23,7 @@ class Head:
 
     `target` is in origin-form (RFC 9112, 3.2.1), starts with `/`, and is what will be forwarded. `headers` keep their
     order and the case of their names. `peer` is the address at the other end of the socket, not yet what a trusted
-    proxy says.
+    proxy says; `secure` says that TLS ended at this socket. `version` is that of HTTP, without the name.
     """
 
     method: bytes

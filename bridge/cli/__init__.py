@@ -6,6 +6,8 @@ Exit codes: 0 done, 1 a finding or a failure (said in one line on stderr, no tra
 from __future__ import annotations
 
 import sys
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
@@ -13,10 +15,13 @@ from bridge.errors import BridgeError, SettingsError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
+ConfigPath = Annotated[Path, typer.Option("--config", help="The service's settings file.")]
+DEFAULT_CONFIG = Path("config/bridge.yaml")
+
 
 def main() -> None:
     """Run the command line; an error of ours ends it in one line each and exit code 1."""
-    from bridge.cli import commands  # the commands register themselves on `app`
+    from bridge.cli import commands  # here, because they register themselves on `app`
 
     assert commands
     try:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated
 
 import typer
 from cryptography import x509
 from pydantic import BaseModel
 
-from bridge.cli import app
+from bridge.cli import DEFAULT_CONFIG, ConfigPath, app
 from bridge.errors import SettingsError
 from bridge.settings.files import shown
 from bridge.settings.load import load
@@ -27,7 +26,7 @@ class Schema(StrEnum):
 
 @app.command()
 def check(
-    config: Annotated[Path, typer.Option(help="The service's settings file.")] = Path("config/bridge.yaml"),
+    config: ConfigPath = DEFAULT_CONFIG,
     schema: Annotated[
         Schema | None, typer.Option(help="Print the JSON Schema of this kind of file, for editors, and stop.")
     ] = None,
@@ -47,7 +46,7 @@ def check(
     for note in not_yet(configuration):
         print(f"note: {note}")
     if configuration.broken:
-        raise SettingsError(*(problem for error in configuration.broken.values() for problem in error.problems))
+        raise SettingsError(*configuration.problems)
 
 
 def summary(tenant: Tenant) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-from pathlib import Path
 from typing import Annotated
 
 import structlog
@@ -12,15 +11,12 @@ import typer
 
 from bridge import app as service
 from bridge import logs
-from bridge.cli import app
+from bridge.cli import DEFAULT_CONFIG, ConfigPath, app
 from bridge.proxy.server import serve as run
 from bridge.settings.addresses import Address
 from bridge.settings.load import load
 from bridge.settings.notes import not_yet
 from bridge.store.migrate import migrate
-
-ConfigPath = Annotated[Path, typer.Option("--config", help="The service's settings.", show_default=True)]
-DEFAULT_CONFIG = Path("config/bridge.yaml")
 
 
 @app.command()

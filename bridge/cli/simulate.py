@@ -11,8 +11,11 @@ import typer
 
 from bridge.cli import app
 from bridge.errors import BridgeError
+from bridge.simulator.app import create
+from bridge.simulator.seed import seeded
+from bridge.simulator.serving import running
 
-simulate = typer.Typer(no_args_is_help=True, help="Stand-ins for what the bridge talks to.")
+simulate = typer.Typer(no_args_is_help=True)
 app.add_typer(simulate, name="simulate")
 
 
@@ -34,10 +37,6 @@ def kombo(
 
 
 async def _serve(port: int, json: bool) -> None:
-    from bridge.simulator.app import create
-    from bridge.simulator.seed import seeded
-    from bridge.simulator.serving import running
-
     world = seeded()
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
 from typing import Annotated
 
@@ -11,8 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from bridge import logs
-from bridge.cli import app
-from bridge.cli.serve import DEFAULT_CONFIG, ConfigPath
+from bridge.cli import DEFAULT_CONFIG, ConfigPath, app
 from bridge.directory.sync import Pass, Sync
 from bridge.errors import BridgeError, SettingsError
 from bridge.kombo.client import KomboClient
@@ -38,22 +38,21 @@ def sync(
     migrate(configuration.service.state)
     good = asyncio.run(_sync_all(configuration.service.state, chosen))
     if configuration.broken and not tenant:
-        raise SettingsError(*(problem for error in configuration.broken.values() for problem in error.problems))
+        raise SettingsError(*configuration.problems)
     if not good:
         raise typer.Exit(1)
 
 
 async def _sync_all(state: str, tenants: list[Tenant]) -> bool:
-    store = Store(state)
     good = True
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed} rows"), TimeElapsedColumn())
     terminal = sys.stderr.isatty()
-    with Progress(*columns, console=Console(stderr=True), disable=not terminal) as progress:
+    progress = Progress(*columns, console=Console(stderr=True), disable=not terminal)
+    with contextlib.closing(Store(state)) as store, progress:
         async with http_client() as http:
             for tenant in tenants:
                 client = KomboClient(http, tenant.kombo, tenant.integration_id)
                 good = await _sync_one(store, client, tenant, progress) and good
-    store.close()
     return good
 
 

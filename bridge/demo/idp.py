@@ -99,79 +99,77 @@ def identity_provider(providers: Mapping[str, Provider], *, bridge: str, home: s
 
     `GET /{company}/as/{person}?then=URL` signs somebody in beforehand and goes on to a page of the bridge.
     """
+    endpoints = _Endpoints(providers, bridge, home)
+    return Starlette(
+        routes=[
+            Route("/{company}/sso", endpoints.sign_on),
+            Route("/{company}/as/{person}", endpoints.become),
+            Route("/{company}/sign-out", endpoints.sign_out),
+            Route("/{company}/metadata", endpoints.metadata),
+        ],
+        exception_handlers={HTTPException: endpoints.refuse},
+    )
 
-    def provider_of(request: Request) -> Provider:
+
+@dataclass(frozen=True, slots=True)
+class _Endpoints:
+    providers: Mapping[str, Provider]
+    bridge: str
+    home: str | None
+
+    async def sign_on(self, request: Request) -> Response:
+        provider = self._provider(request)
+        query = request.query_params
         try:
-            return providers[request.path_params["company"]]
-        except KeyError:
-            raise HTTPException(404) from None
-
-    def on_bridge(url: str) -> bool:
-        return url.startswith(f"{bridge}/") and url.isprintable() and "\\" not in url
-
-    async def sign_on(request: Request) -> Response:
-        provider = provider_of(request)
-        try:
-            request_id, issuer, acs = read_authn_request(request.query_params.get("SAMLRequest", ""))
+            request_id, issuer, acs = read_authn_request(query.get("SAMLRequest", ""))
         except ValueError as error:
             raise HTTPException(400, str(error)) from None
-        if not (on_bridge(issuer) and on_bridge(acs)):
+        if not (self._is_on_bridge(issuer) and self._is_on_bridge(acs)):
             raise HTTPException(403, "This identity provider knows no such service provider.")
-        people = provider.company.people
-        chosen = request.query_params.get("as") or request.cookies.get(provider.cookie, "")
-        person = people.get(chosen)
+        chosen = query.get("as") or request.cookies.get(provider.cookie, "")
+        person = provider.company.people.get(chosen)
         if person is None:
-            return choose(provider, request)
-        response = page(
-            "post.html",
-            company=provider.company,
-            person=person,
-            acs=acs,
-            fields={
-                "SAMLResponse": provider.respond(person, request_id=request_id, audience=issuer, acs=acs),
-                "RelayState": "" if person.fault == "lost_request" else request.query_params.get("RelayState", ""),
-            },
-        )
-        return remember(response, provider, chosen)
+            asked = {name: query.get(name, "") for name in ("SAMLRequest", "RelayState")}
+            return page("choose.html", company=provider.company, fields=asked)
+        fields = {
+            "SAMLResponse": provider.respond(person, request_id=request_id, audience=issuer, acs=acs),
+            "RelayState": "" if person.fault == "lost_request" else query.get("RelayState", ""),
+        }
+        response = page("post.html", company=provider.company, person=person, acs=acs, fields=fields)
+        return _remember(response, provider, chosen)
 
-    def choose(provider: Provider, request: Request) -> Response:
-        asked = {name: request.query_params.get(name, "") for name in ("SAMLRequest", "RelayState")}
-        return page("choose.html", company=provider.company, fields=asked)
-
-    async def become(request: Request) -> Response:
-        provider, person, then = (
-            provider_of(request),
-            request.path_params["person"],
-            request.query_params.get("then", ""),
-        )
+    async def become(self, request: Request) -> Response:
+        provider = self._provider(request)
+        person = request.path_params["person"]
+        then = request.query_params.get("then", "")
         if person not in provider.company.people:
             raise HTTPException(404)
-        if not on_bridge(then):
+        if not self._is_on_bridge(then):
             raise HTTPException(400, "This identity provider leads to the bridge only.")
-        return remember(RedirectResponse(then, 303), provider, person)
+        return _remember(RedirectResponse(then, 303), provider, person)
 
-    async def sign_out(request: Request) -> Response:
-        provider = provider_of(request)
-        response = page("signed_out.html", company=provider.company, home=home)
+    async def sign_out(self, request: Request) -> Response:
+        provider = self._provider(request)
+        response = page("signed_out.html", company=provider.company, home=self.home)
         response.delete_cookie(provider.cookie)
         return response
 
-    async def metadata(request: Request) -> Response:
-        return Response(provider_of(request).metadata, media_type="application/samlmetadata+xml")
+    async def metadata(self, request: Request) -> Response:
+        return Response(self._provider(request).metadata, media_type="application/samlmetadata+xml")
 
-    def remember(response: Response, provider: Provider, person: str) -> Response:
-        response.set_cookie(provider.cookie, person, httponly=True, samesite="lax")
-        return response
+    async def refuse(self, _: Request, error: Any) -> Response:
+        return page("error.html", status=error.status_code, message=error.detail, home=self.home)
 
-    async def refuse(request: Request, error: Any) -> Response:
-        return page("error.html", status=error.status_code, message=error.detail, home=home)
+    def _provider(self, request: Request) -> Provider:
+        try:
+            return self.providers[request.path_params["company"]]
+        except KeyError:
+            raise HTTPException(404) from None
 
-    return Starlette(
-        routes=[
-            Route("/{company}/sso", sign_on),
-            Route("/{company}/as/{person}", become),
-            Route("/{company}/sign-out", sign_out),
-            Route("/{company}/metadata", metadata),
-        ],
-        exception_handlers={HTTPException: refuse},
-    )
+    def _is_on_bridge(self, url: str) -> bool:
+        return url.startswith(f"{self.bridge}/") and url.isprintable() and "\\" not in url
+
+
+def _remember(response: Response, provider: Provider, person: str) -> Response:
+    response.set_cookie(provider.cookie, person, httponly=True, samesite="lax")
+    return response

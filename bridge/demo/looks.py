@@ -33,8 +33,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    # Both are this program's own text.
-    environment.globals |= {"style": Markup(_style()), "submit": Markup(SUBMIT)}  # noqa: S704
+    environment.globals |= {"style": Markup(_style()), "submit": Markup(SUBMIT)}  # noqa: S704  # our own texts
     return environment
 
 

@@ -55,35 +55,28 @@ class Demo:
 async def demo(*, fixed_ports: bool = True) -> AsyncIterator[Demo]:
     """Everything up, the first sync done. Raises `BridgeError` where the bridge does not start."""
     ports = {name: _port(preferred if fixed_ports else 0) for name, preferred in PREFERRED.items()}
-    bridge = f"http://127.0.0.1:{ports['bridge']}"
+    start, bridge, internal = (f"http://127.0.0.1:{ports[name]}" for name in ("start", "bridge", "internal"))
+    idp = f"http://localhost:{ports['idp']}"
+    trusted = providers(idp, companies())
     async with contextlib.AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="kombo-bridge-demo-")))
-        people = companies()
-        origin_of_idp = f"http://localhost:{ports['idp']}"
-        trusted = providers(origin_of_idp, people)
-        start = f"http://127.0.0.1:{ports['start']}"
         kombo = await stack.enter_async_context(running(create(seed.seeded()), port=ports["kombo"]))
         platform = content_platform(
-            jwks_url=f"http://127.0.0.1:{ports['internal']}/jwks.json",
+            jwks_url=f"{internal}/jwks.json",
             issuer=bridge,
             audience=AUDIENCE,
             courses=COURSES,
             home=start,
         )
         behind = await stack.enter_async_context(running(platform, port=ports["platform"]))
-        idp = identity_provider(trusted, bridge=bridge, home=start)
-        await stack.enter_async_context(running(idp, host="localhost", port=ports["idp"]))
-        await stack.enter_async_context(
-            running(start_page(bridge=bridge, idp=origin_of_idp, kombo=kombo), port=ports["start"])
-        )
-        config = write_settings(
-            folder, bridge=bridge, internal=f"127.0.0.1:{ports['internal']}", platform=behind, kombo=kombo
-        )
+        sign_on = identity_provider(trusted, bridge=bridge, home=start)
+        await stack.enter_async_context(running(sign_on, host="localhost", port=ports["idp"]))
+        launches = start_page(bridge=bridge, idp=idp, kombo=kombo)
+        await stack.enter_async_context(running(launches, port=ports["start"]))
+        config = write_settings(folder, bridge=bridge, internal=internal, platform=behind, kombo=kombo)
         for slug, provider in trusted.items():
             (folder / "tenants" / f"{slug}-idp.xml").write_bytes(provider.metadata)
-        found = Demo(
-            start, bridge, f"http://127.0.0.1:{ports['internal']}", behind, origin_of_idp, kombo, folder / "bridge.log"
-        )
+        found = Demo(start, bridge, internal, behind, idp, kombo, folder / "bridge.log")
         await stack.enter_async_context(_bridge(config, found))
         await _first_sync(folder / "bridge.db", found)
         yield found
@@ -94,7 +87,7 @@ def write_settings(folder: Path, *, bridge: str, internal: str, platform: str, k
     service: dict[str, Any] = {
         "public_url": bridge,
         "listen": bridge.removeprefix("http://"),
-        "internal_listen": internal,
+        "internal_listen": internal.removeprefix("http://"),
         "upstream": platform,
         "state": "sqlite:///bridge.db",
         "secrets": [secrets.token_urlsafe(32)],
@@ -166,7 +159,7 @@ async def _first_sync(state: Path, demo: Demo) -> None:
         async with _patience("sync", demo):
             for settings in TENANTS.values():
                 work = partial(lookups.synced, integration_id=settings["kombo"]["integration_id"])
-                while len(await store.read(work)) < len(lookups.MODELS):  # noqa: ASYNC110 - another process
+                while len(await store.read(work)) < len(lookups.MODELS):  # noqa: ASYNC110  # another process
                     await asyncio.sleep(0.1)
     finally:
         store.close()

@@ -18,7 +18,7 @@ from bridge.errors import BridgeError, StateError
 from bridge.kombo.client import KomboClient
 from bridge.settings.model import Configuration, Tenant
 from bridge.store import leases, lookups, sessions
-from bridge.store.engine import Store, now_ms
+from bridge.store.engine import Store, length_ms, now_ms
 
 LEASE_MS = 60_000
 TICK_SECONDS = 1.0
@@ -77,7 +77,7 @@ class Keeper:
     async def _work(self, tenant: Tenant) -> int:
         """Sync if it is due and nobody else does; when to look again, in milliseconds since 1970."""
         integration = tenant.integration_id
-        every = int(tenant.kombo.sync_every.total_seconds() * 1000)
+        every = length_ms(tenant.kombo.sync_every)
         known = await self._store.read(lambda c: lookups.passed(c, integration))
         due = min(known.values()) + every if len(known) == len(lookups.MODELS) else 0
         if due > now_ms():

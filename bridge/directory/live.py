@@ -49,8 +49,8 @@ class Live:
         """Everybody whom Kombo has under exactly that value.
 
         An answer that holds anybody else is no answer: a connector that cannot filter, or a filter read as a list, must
-        not turn into somebody's identity. Raises `KomboError`; a value with a comma is never asked (Kombo's filters are
-        lists without an escape), which is the caller's to see to.
+        not turn into somebody's identity. That a value is `askable` is the caller's to see to: Kombo's filters are
+        lists without an escape for the comma. Raises `KomboError` and `StateError`.
         """
         question = (tenant.slug, tenant.integration_id, key, value)
         return await self._people.ask(question, lambda: self._ask_people(tenant, key, value))
@@ -78,7 +78,7 @@ class Live:
         return (tenant.integration_id, user_id, *courses) in self._asked
 
     async def enrollments(self, tenant: Tenant, user_id: str, courses: list[str]) -> list[Enrollment]:
-        """A user's progressions in the courses, as Kombo has them now. Raises `KomboError`.
+        """A user's progressions in the courses, as Kombo has them now. Raises `KomboError` and `StateError`.
 
         One that the directory alone still has is none: Kombo may have withdrawn it since.
         """

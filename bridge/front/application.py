@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Awaitable, Callable
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import urlencode
 
-import structlog
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
@@ -15,47 +14,31 @@ from starlette.routing import Route
 from bridge.errors import Code, Refusal, StateError
 from bridge.exchange import Head
 from bridge.front.acs import AGAIN_SECONDS, AssertionConsumer, login_path
-from bridge.front.cookies import AGAIN, RESUMED, SESSION, Cookies
+from bridge.front.cookies import AGAIN, RESUMED, SESSION
+from bridge.front.desk import Desk
 from bridge.front.front import Front
-from bridge.front.logins import Logins
 from bridge.front.refusals import redirect, respond
-from bridge.front.requests import from_own_pages, head_of, language, navigates, read_form
+from bridge.front.requests import from_own_pages, head_of, language, navigates, parse_form, read_form
 from bridge.front.targets import next_target
-from bridge.pages import ORGANIZATIONS, Pages, RefusalLinks
+from bridge.pages import ORGANIZATIONS, RefusalLinks
 from bridge.saml.party import sp_metadata
-from bridge.session.sessions import Entry, Sessions
+from bridge.session.sessions import Entry
 from bridge.settings.model import Tenant
 
 MAX_FORM_BYTES = 8_192
-MAX_FIELDS = 8
 JWKS_SECONDS = 300
 SAML = "/_bridge/saml/{tenant}"
 
 Handler = Callable[[Request, Head], Awaitable[Response]]
 
-log = structlog.get_logger()
-
 
 class Application:
     """The handlers, with what they need. `asgi` is the application itself."""
 
-    def __init__(
-        self,
-        *,
-        front: Front,
-        consumer: AssertionConsumer,
-        logins: Logins,
-        sessions: Sessions,
-        cookies: Cookies,
-        pages: Pages,
-        jwks: bytes,
-    ) -> None:
+    def __init__(self, front: Front, consumer: AssertionConsumer, desk: Desk, jwks: bytes) -> None:
         self._front = front
         self._consumer = consumer
-        self._logins = logins
-        self._sessions = sessions
-        self._cookies = cookies
-        self._pages = pages
+        self._desk = desk
         self._jwks = jwks
         self.asgi = Starlette(
             routes=[
@@ -81,9 +64,9 @@ class Application:
             except ClientDisconnect:
                 return Response(None, 400)  # which nobody reads
             tenant = self._front.rules.configuration.tenants.get(request.path_params.get("tenant", ""))
-            links = RefusalLinks(retry=refusal.retry or "/")
             ended = refusal.code is Code.LOGIN_EXPIRED
-            drops = [self._cookies.drop(name) for name in (AGAIN, RESUMED)] if ended else []
+            links = RefusalLinks(retry=refusal.retry or (login_path(tenant) if ended and tenant else "/"))
+            drops = [self._desk.cookies.drop(name) for name in (AGAIN, RESUMED)] if ended else []
             return self._front.refusals.answer(head, refusal, tenant=tenant, links=links, cookies=drops)
 
         return Route(path, endpoint, methods=list(methods))
@@ -119,22 +102,20 @@ class Application:
             self._only_at(head, tenant)
             return await self._resume(head, tenant, fields["resume"])
         if "used" in fields:
-            return await self._consumer.used(head, tenant, self._logins.find(head, tenant, fields["used"]))
+            return await self._consumer.used(head, tenant, self._desk.logins.find(head, tenant, fields["used"]))
         next = next_target(fields.get("next"))
         origin = self._front.rules.configuration.login_origin(tenant)
         clicked = request.method == "POST"
         if not self._is_at(head, origin) or (clicked and not from_own_pages(head, origin)):
             return redirect(self._front.rules.login_url(tenant, urlencode({"next": next})))
         other = None if clicked else await self._session_elsewhere(head, tenant)
-        return self._front.ask_to_switch(head, other, tenant, next) if other else self._logins.start(head, tenant, next)
-
-    async def _live_session(self, head: Head) -> Entry | None:
-        cookie = self._cookies.all(head).get(SESSION)
-        return await self._sessions.find(cookie) if cookie else None
+        if other:
+            return self._front.ask_to_switch(head, other, tenant, next)
+        return self._desk.logins.start(head, tenant, next)
 
     async def _session_elsewhere(self, head: Head, tenant: Tenant) -> Entry | None:
         """The live session of another tenant."""
-        entry = await self._live_session(head)
+        entry = await self._desk.session(head)
         return entry if entry and entry.tenant.slug != tenant.slug else None
 
     async def _resume(self, head: Head, tenant: Tenant, token: str) -> Response:
@@ -142,22 +123,22 @@ class Application:
 
         A login knows its own attempt; where an IdP loses the RelayState there is no login to know it, so a cookie does.
         """
-        cookies = self._cookies.all(head)
+        cookies = self._desk.cookies.all(head)
         if AGAIN not in cookies:
-            raise Refusal(Code.LOGIN_EXPIRED, "the browser keeps no cookies of ours", retry="/")
+            raise Refusal(Code.LOGIN_EXPIRED, "the browser keeps no cookies of ours")
         if not token and RESUMED in cookies:
-            raise Refusal(Code.LOGIN_EXPIRED, "the IdP answers without our RelayState, twice in a row", retry="/")
-        login = self._logins.find(head, tenant, token) if token else None
+            raise Refusal(Code.LOGIN_EXPIRED, "the IdP answers without our RelayState, twice in a row")
+        login = self._desk.logins.find(head, tenant, token) if token else None
         if token and login is None:
             raise Refusal(Code.LOGIN_EXPIRED, "the login took too long, or its cookie is gone")
-        if login and (entry := await self._live_session(head)) and entry.tenant.slug == tenant.slug:
+        if login and (entry := await self._desk.session(head)) and entry.tenant.slug == tenant.slug:
             return redirect(login.next)
         if login and login.attempt > 1:
             raise Refusal(Code.LOGIN_EXPIRED, "the login's cookie did not come back twice in a row", retry=login.next)
         if login is None and (other := await self._session_elsewhere(head, tenant)):
             return self._front.ask_to_switch(head, other, tenant, "/")
-        response = self._logins.start(head, tenant, login.next if login else "/", attempt=2)
-        written = self._logins.drop(login) if login else self._cookies.write(RESUMED, "1", AGAIN_SECONDS)
+        response = self._desk.logins.start(head, tenant, login.next if login else "/", attempt=2)
+        written = self._desk.logins.drop(login) if login else self._desk.cookies.write(RESUMED, "1", AGAIN_SECONDS)
         response.headers.append(*written)
         return response
 
@@ -170,7 +151,7 @@ class Application:
         if tenant:
             return redirect(self._front.rules.login_url(tenant, urlencode({"next": next})))
         failed = request.method == "POST"
-        page = self._pages.organizations(language=language(head), next=next, email=email, failed=failed)
+        page = self._desk.pages.organizations(language=language(head), next=next, email=email, failed=failed)
         return respond(page, 404 if failed else 200, [("Bridge-Error", Code.TENANT_UNKNOWN)] if failed else [])
 
     async def logout(self, request: Request, head: Head) -> Response:
@@ -178,13 +159,12 @@ class Application:
 
         A form of another site comes without the session's cookie, so it goes round by a request that has it.
         """
-        cookie = self._cookies.all(head).get(SESSION)
-        if cookie:
-            await self._sessions.end(cookie)
+        if cookie := self._desk.session_cookie(head):
+            await self._desk.sessions.end(cookie)
         elif request.method == "POST" and head.get(b"sec-fetch-site") == b"cross-site":
             return redirect("/_bridge/logout")
-        page = self._pages.logged_out(language=language(head), sign_in="/")
-        return respond(page, headers=[self._cookies.drop(SESSION)])
+        page = self._desk.pages.logged_out(language=language(head), sign_in="/")
+        return respond(page, headers=[self._desk.cookies.drop(SESSION)])
 
     async def jwks(self, request: Request, head: Head) -> Response:
         return jwks_response(request, self._jwks)
@@ -211,16 +191,11 @@ def jwks_response(request: Request, jwks: bytes) -> Response:
 
 
 async def _fields(request: Request) -> dict[str, str]:
-    """Query and form fields, each at most once. Raises `Refusal` (`request_malformed`)."""
+    """Query and form fields, each with one value. Raises `Refusal` (`request_malformed`)."""
     body = await read_form(request, MAX_FORM_BYTES, Code.REQUEST_MALFORMED)
     fields: dict[str, str] = {}
-    try:
-        for source in (request.scope["query_string"], body):
-            for name, value in parse_qsl(
-                source.decode("ascii"), keep_blank_values=True, max_num_fields=MAX_FIELDS, errors="strict"
-            ):
-                if fields.setdefault(name, value) != value:
-                    raise Refusal(Code.REQUEST_MALFORMED, f"the field {name[:32]!r} has two values")
-    except ValueError as error:
-        raise Refusal(Code.REQUEST_MALFORMED, "the fields cannot be read") from error
+    for source in (request.scope["query_string"], body):
+        for name, value in parse_form(source, Code.REQUEST_MALFORMED):
+            if fields.setdefault(name, value) != value:
+                raise Refusal(Code.REQUEST_MALFORMED, f"the field {name[:32]!r} has two values")
     return fields

@@ -11,7 +11,6 @@ import time
 from collections.abc import Awaitable
 from urllib.parse import urlencode
 
-import structlog
 from cachetools import TTLCache
 from starlette.responses import Response
 from starlette.types import ASGIApp
@@ -19,9 +18,8 @@ from starlette.types import ASGIApp
 from bridge.errors import Code, Refusal, StateError
 from bridge.exchange import Answer, Decision, Forward, Head
 from bridge.front import queries
-from bridge.front.cookies import SESSION, Cookies
+from bridge.front.desk import Desk
 from bridge.front.learners import learner
-from bridge.front.logins import Logins
 from bridge.front.places import Place
 from bridge.front.refusals import Refusals, redirect, respond
 from bridge.front.requests import is_page_load, language
@@ -29,9 +27,9 @@ from bridge.front.routes import Match
 from bridge.front.rules import Rules
 from bridge.front.targets import deep_link, quoted
 from bridge.gate.gate import Gate
-from bridge.pages import ORGANIZATIONS, Pages, RefusalLinks
+from bridge.pages import ORGANIZATIONS, RefusalLinks
 from bridge.proxy.headers import HeaderPolicy
-from bridge.session.sessions import Entry, Sessions
+from bridge.session.sessions import Entry
 from bridge.settings.model import Configuration, Tenant
 from bridge.stamp.headers import Stamp
 
@@ -40,8 +38,6 @@ COURSES_REMEMBERED = 64
 LOOK_AGAIN_SECONDS = (20, 45, 65, 120, 300)
 LOOKS_REMEMBERED = 20_000
 
-log = structlog.get_logger()
-
 
 class Front:
     """Decides. Built once; `apply` gives it the configuration in force, now and at every reload."""
@@ -49,24 +45,18 @@ class Front:
     def __init__(
         self,
         configuration: Configuration,
+        desk: Desk,
         *,
-        sessions: Sessions,
         gate: Gate,
         stamp: Stamp,
         policy: HeaderPolicy,
-        logins: Logins,
-        cookies: Cookies,
-        pages: Pages,
     ) -> None:
-        self.rules = Rules(configuration, cookies)
-        self.refusals = Refusals(pages)
-        self._sessions = sessions
+        self.rules = Rules(configuration, desk.cookies)
+        self.refusals = Refusals(desk.pages)
+        self._desk = desk
         self._gate = gate
         self._stamp = stamp
         self._policy = policy
-        self._logins = logins
-        self._cookies = cookies
-        self._pages = pages
         self._bridge: Answer | None = None
         self._anonymous = (0.0, Forward(b""))
         self._looks: TTLCache[tuple[str, str], int] = TTLCache(LOOKS_REMEMBERED, LOOK_AGAIN_SECONDS[-1] * 2)
@@ -77,8 +67,8 @@ class Front:
 
     def apply(self, configuration: Configuration) -> None:
         """Take over new settings; everything decided under the old ones is looked at anew."""
-        former, self.rules = self.rules.configuration, Rules(configuration, self._cookies)
-        self._sessions.take_over(former, configuration)
+        former, self.rules = self.rules.configuration, Rules(configuration, self._desk.cookies)
+        self._desk.sessions.take_over(former, configuration)
 
     def decide(self, head: Head) -> Decision | Awaitable[Decision]:
         """See `bridge.exchange.Decider`."""
@@ -89,8 +79,7 @@ class Front:
 
     def refuse(self, head: Head, refusal: Refusal) -> ASGIApp:
         """See `bridge.exchange.Decider`."""
-        retry = refusal.retry or (deep_link(head.target) if is_page_load(head) else None)
-        return self.refusals.answer(head, refusal, links=RefusalLinks(retry=retry))
+        return self.refusals.answer(head, refusal, links=_links(head, refusal))
 
     def _decide(self, head: Head) -> Decision | Awaitable[Decision]:
         rules = self.rules
@@ -105,19 +94,17 @@ class Front:
         if match.access == "public":
             return self._anonymously()
         course = queries.course(match, head.method, head.query)
-        cookie = self._cookies.all(head).get(SESSION)
-        entry = self._sessions.cached(cookie) if cookie else None
+        cookie = self._desk.session_cookie(head)
+        entry = self._desk.sessions.cached(cookie) if cookie else None
         if entry and _belongs(entry, place) and (forward := entry.forwards.get(course)):
             return self._switch(head, place, entry) or forward
-        return self._look_up(head, place, match, course, cookie)
+        return self._look_up(head, place, match, course)
 
-    async def _look_up(
-        self, head: Head, place: Place, match: Match, course: str | None, cookie: str | None
-    ) -> Decision:
+    async def _look_up(self, head: Head, place: Place, match: Match, course: str | None) -> Decision:
         entry = None
         try:
             try:
-                entry = await self._sessions.find(cookie) if cookie else None
+                entry = await self._desk.session(head)
                 if entry is None or not _belongs(entry, place):
                     entry = None
                     return self._anonymously() if match.access == "optional" else self._log_in(head, place)
@@ -148,7 +135,7 @@ class Front:
         origin = self.rules.configuration.login_origin(tenant)
         if origin != place.origin:
             return Answer(redirect(origin + here, 307))
-        return Answer(self._logins.start(head, tenant, here))
+        return Answer(self._desk.logins.start(head, tenant, here))
 
     def _switch(self, head: Head, place: Place, entry: Entry) -> Answer | None:
         """A link of another tenant asks first: a live session's tenant stays the tenant until the learner says
@@ -163,7 +150,7 @@ class Front:
 
     def ask_to_switch(self, head: Head, entry: Entry, wanted: Tenant, next: str) -> Response:
         """The page that asks before a session is replaced."""
-        page = self._pages.switch(
+        page = self._desk.pages.switch(
             current=entry.tenant.name,
             other=wanted.name,
             action=self.rules.login_url(wanted),
@@ -188,7 +175,7 @@ class Front:
             head,
             refusal,
             tenant=entry.tenant if entry else None,
-            links=RefusalLinks(retry=deep_link(head.target) if is_page_load(head) else None),
+            links=_links(head, refusal),
             look_again_after=again,
         )
 
@@ -199,6 +186,12 @@ class Front:
             forward = Forward(self._stamp.block(None))
             self._anonymous = (time.monotonic(), forward)
         return forward
+
+
+def _links(head: Head, refusal: Refusal) -> RefusalLinks:
+    """Whatever may be asked again without changing anything leads to itself."""
+    retry = refusal.retry or (deep_link(head.target) if is_page_load(head) else None)
+    return RefusalLinks(retry, organizations=ORGANIZATIONS if refusal.code is Code.TENANT_UNKNOWN else None)
 
 
 def _belongs(entry: Entry, place: Place) -> bool:

@@ -84,7 +84,7 @@ class PathDecider:
                 other = self._table.match(reading.text, decoded=reading.decodings > 0, ignore_case=ignore_case)
                 if other != as_it_stands:
                     letters = ", ignoring case," if ignore_case else ""
-                    raise _ambiguous(
+                    raise ambiguous(
                         f"the path asks for {as_it_stands} as it stands, but{letters} for {other} "
                         f"when read as {reading.text[:200]!r}"
                     )
@@ -100,7 +100,7 @@ def legible(path: bytes) -> str:
     if len(path) > PATH_BYTES:
         raise Refusal(Code.REQUEST_MALFORMED, f"the path has {len(path)} bytes", status=414)
     if not path.startswith(b"/") or _NEVER_RAW.search(path):
-        raise _ambiguous("the path has no leading slash, or a control byte, blank, backslash, ? or # in it")
+        raise ambiguous("the path has no leading slash, or a control byte, blank, backslash, ? or # in it")
     try:
         text = path.decode()
         if "%" not in text:
@@ -108,9 +108,9 @@ def legible(path: bytes) -> str:
         once = unquote_to_bytes(path)
         once.decode()
     except UnicodeDecodeError:
-        raise _ambiguous("the path is not UTF-8") from None
+        raise ambiguous("the path is not UTF-8") from None
     if _NEVER_DECODED.search(once):
-        raise _ambiguous("the path has an escaped control byte or backslash")
+        raise ambiguous("the path has an escaped control byte or backslash")
     return _NEEDED_ESCAPES.sub(lambda escapes: unquote_to_bytes(escapes[0]).decode(), text)
 
 
@@ -126,7 +126,7 @@ def readings(text: str) -> Iterator[Reading]:
         reading = pending.pop()
         characters += len(reading.text)
         if len(seen) > READINGS or characters > READINGS_CHARACTERS:
-            raise _ambiguous("the path has more readings than can be compared")
+            raise ambiguous("the path has more readings than can be compared")
         yield reading
         for other in _transformed(reading):
             if other not in seen:
@@ -187,7 +187,7 @@ def _unquoted(text: str) -> str:
     """Invalid UTF-8, which only a second decoding can bring, stays as lone surrogates; nobody's literal has those."""
     data = unquote_to_bytes(text)
     if _OVERLONG.search(data):
-        raise _ambiguous("the path, decoded twice, has characters in overlong UTF-8")
+        raise ambiguous("the path, decoded twice, has characters in overlong UTF-8")
     return data.decode("utf-8", "surrogateescape")
 
 
@@ -205,5 +205,6 @@ def _without_dots(text: str) -> str:
     return "/" + "/".join(kept)
 
 
-def _ambiguous(reason: str) -> Refusal:
+def ambiguous(reason: str) -> Refusal:
+    """What a platform could read otherwise than the bridge does, here and in queries."""
     return Refusal(Code.PATH_AMBIGUOUS, reason)

@@ -11,6 +11,7 @@ from typing import Final
 from urllib.parse import unquote_to_bytes
 
 from bridge.errors import Code, Refusal
+from bridge.front.paths import ambiguous
 from bridge.front.routes import Match, fold
 
 PARAMETERS: Final = 256
@@ -32,7 +33,7 @@ def parameter(query: bytes, name: str) -> str | None:
         return None
     values = {_value(value) for pairs in _separations(query) for key, value in pairs if key == name.encode()} - {""}
     if len(values) > 1:
-        raise _ambiguous(f"the query has several values for {name!r}")
+        raise ambiguous(f"the query has several values for {name!r}")
     return values.pop() if values else None
 
 
@@ -54,24 +55,24 @@ def course(match: Match, method: bytes, query: bytes) -> str | None:
 
 def _from_query(name: str, method: bytes, query: bytes) -> str | None:
     if method not in {b"GET", b"HEAD"}:
-        raise _ambiguous(f"a course in the query serves GET and HEAD only, not {method[:20]!r}")
+        raise ambiguous(f"a course in the query serves GET and HEAD only, not {method[:20]!r}")
     if b"#" in query or _CONTROL.search(query):
-        raise _ambiguous("the query has a control byte or # in it")
+        raise ambiguous("the query has a control byte or # in it")
     by_ampersand, by_either = ([pair for pair in pairs if _resembles(pair[0], name)] for pairs in _separations(query))
     if by_ampersand != by_either:
-        raise _ambiguous(f"the query has another {name!r} where ; separates parameters")
+        raise ambiguous(f"the query has another {name!r} where ; separates parameters")
     if not by_ampersand:
         return None
     [(key, value), *more] = by_ampersand
     if more or key != name.encode():
-        raise _ambiguous(f"the query has {name!r} more than once, or spelt otherwise")
+        raise ambiguous(f"the query has {name!r} more than once, or spelt otherwise")
     return _value(value)
 
 
 def _separations(query: bytes) -> tuple[list[tuple[bytes, bytes]], list[tuple[bytes, bytes]]]:
     """Names and values as most read them, separated by `&`, and as some still do, by `;` as well (HTML 4.01, B.2.2)."""
     if query.count(b"&") + query.count(b";") >= PARAMETERS:
-        raise _ambiguous(f"the query has more than {PARAMETERS} parameters")
+        raise ambiguous(f"the query has more than {PARAMETERS} parameters")
     by_ampersand = [_pair(piece) for piece in query.split(b"&")]
     by_either = [_pair(piece) for piece in re.split(b"[&;]", query)] if b";" in query else by_ampersand
     return by_ampersand, by_either
@@ -102,15 +103,11 @@ def _bare(text: str) -> str:
 def _value(value: bytes) -> str:
     """The text of a value as forms are decoded: `+` is a space."""
     if _BROKEN_ESCAPE.search(value):
-        raise _ambiguous("a value in the query has a broken escape")
+        raise ambiguous("a value in the query has a broken escape")
     data = unquote_to_bytes(value.replace(b"+", b" "))
     if _CONTROL.search(data):
-        raise _ambiguous("a value in the query has a control byte")
+        raise ambiguous("a value in the query has a control byte")
     try:
         return data.decode()
     except UnicodeDecodeError:
-        raise _ambiguous("a value in the query is not UTF-8") from None
-
-
-def _ambiguous(reason: str) -> Refusal:
-    return Refusal(Code.PATH_AMBIGUOUS, reason)
+        raise ambiguous("a value in the query is not UTF-8") from None

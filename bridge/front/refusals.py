@@ -58,26 +58,25 @@ def respond(page: Page, status: int = 200, headers: Sequence[tuple[str, str]] = 
     """A page as a response. Written header by header: a dictionary would merge cookies."""
     response = Response(page.html, status)
     response.raw_headers = [pair for pair in response.raw_headers if pair[0] == b"content-length"]
-    for name, value in (*page.headers, *headers):
-        response.raw_headers.append((name.lower().encode("ascii"), value.encode("latin-1")))
-    return response
+    return _with(response, (*page.headers, *headers))
 
 
 def redirect(url: str, status: int = 303, headers: Sequence[tuple[str, str]] = ()) -> Response:
     """A redirect that nothing may keep."""
-    response = Response(None, status, {"Location": url, "Cache-Control": "no-store", "Referrer-Policy": "no-referrer"})
+    own = {"Location": url, "Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
+    return _with(Response(None, status, own), headers)
+
+
+def _with(response: Response, headers: Sequence[tuple[str, str]]) -> Response:
     for name, value in headers:
-        response.raw_headers.append((name.lower().encode("ascii"), value.encode("latin-1")))
+        response.headers.append(name, value)
     return response
 
 
 def _problem(refusal: Refusal, words: str, cookies: Sequence[tuple[str, str]]) -> Response:
     body = problem(refusal.code, words, refusal.status)
     headers = {"Cache-Control": "no-store", "Bridge-Error": str(refusal.code)}
-    response = Response(body, refusal.status, headers, media_type=MEDIA_TYPE)
-    for name, value in cookies:
-        response.raw_headers.append((name.lower().encode("ascii"), value.encode("latin-1")))
-    return response
+    return _with(Response(body, refusal.status, headers, media_type=MEDIA_TYPE), cookies)
 
 
 def _log(head: Head, refusal: Refusal, words: str, tenant: Tenant | None) -> None:

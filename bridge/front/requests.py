@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from urllib.parse import parse_qsl
 
 from starlette.requests import Request
 
@@ -10,6 +11,7 @@ from bridge.errors import Code, Refusal
 from bridge.exchange import Head
 
 FORM_SECONDS = 30
+MAX_FIELDS = 8
 FRAMES = (None, b"document", b"iframe")
 
 
@@ -36,6 +38,14 @@ async def read_form(request: Request, limit: int, code: Code) -> bytes:
     except TimeoutError as error:
         raise Refusal(code, f"the form did not come within {FORM_SECONDS} s", status=408) from error
     return bytes(body)
+
+
+def parse_form(encoded: bytes, code: Code) -> list[tuple[str, str]]:
+    """The fields of a form or a query, at most 8, in order. Raises `Refusal` with the code."""
+    try:
+        return parse_qsl(encoded.decode("ascii"), keep_blank_values=True, max_num_fields=MAX_FIELDS, errors="strict")
+    except ValueError as error:
+        raise Refusal(code, "the form cannot be read") from error
 
 
 def is_page_load(head: Head) -> bool:

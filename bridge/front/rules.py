@@ -30,18 +30,24 @@ class Rules:
         raise Refusal(Code.TENANT_UNKNOWN, f"there is no tenant {slug[:63]!r}")
 
     def named(self, head: Head) -> Tenant | None:
-        """The tenant that the link names by `tenant_parameter`. Raises `Refusal`."""
+        """The tenant that the link names by `tenant_parameter`.
+
+        Raises `Refusal`: `path_ambiguous` where it names several, else as `tenant`.
+        """
         slug = queries.parameter(head.query, self.configuration.service.tenant_parameter) if head.query else None
         return self.tenant(slug) if slug else None
 
     def discover(self, head: Head, place: Place) -> Tenant | None:
-        """Whose login to start: the host's tenant, the link's, the last one here; None where a person must say."""
+        """Whose login to start: the host's tenant, the link's, the last one here; None where a person must say.
+
+        Raises `Refusal` as `named`.
+        """
         if tenant := place.tenant or self.named(head):
             return tenant
         return self.configuration.tenants.get(self._cookies.all(head).get(TENANT, ""))
 
     def of_email(self, email: str) -> Tenant | None:
-        """The tenant of a work email's domain."""
+        """The tenant of a work email's domain; None where no tenant has it."""
         _, at, domain = email.strip().rpartition("@")
         return self.configuration.by_domain.get(domain.lower()) if at else None
 

@@ -14,6 +14,7 @@ from urllib.parse import quote
 from bridge.errors import Code, Refusal
 from bridge.front.paths import legible, readings
 from bridge.front.routes import RouteTable
+from bridge.hosts import DEFAULT_PORTS
 
 TARGET_BYTES: Final = 2 * 1024
 
@@ -25,7 +26,6 @@ _ABSOLUTE = re.compile(
     r"(?P<scheme>https?)://(?P<host>[a-z0-9.-]+|\[[0-9a-f:.]+\])(?P<port>:[0-9]{1,5})?(?=[/?#]|\Z)",
     re.ASCII | re.IGNORECASE,
 )
-_DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
 _BRIDGE = RouteTable((), ())
 
@@ -85,7 +85,7 @@ def _origin(url: re.Match[str] | None) -> tuple[str, str, str] | None:
     if url is None:
         return None
     scheme = url["scheme"].lower()
-    return scheme, url["host"].lower(), url["port"] or _DEFAULT_PORTS[scheme]
+    return scheme, url["host"].lower(), url["port"] or f":{DEFAULT_PORTS[scheme]}"
 
 
 def _refused(reason: str) -> Refusal:

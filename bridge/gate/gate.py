@@ -17,7 +17,7 @@ from bridge.errors import Code, KomboError, Refusal
 from bridge.settings.model import Tenant
 from bridge.stamp.identity import Access
 from bridge.store import lookups
-from bridge.store.engine import Store, now_ms
+from bridge.store.engine import Store, length_ms, now_ms
 from bridge.store.lookups import Enrollment, Person
 
 OPENING = frozenset({"ENROLLED", "IN_PROGRESS", "COMPLETED"})
@@ -42,7 +42,10 @@ class Gate:
         self._live = live
 
     async def check(self, tenant: Tenant, person: Person | None, course: str) -> Access:
-        """Why the gate is open. Raises `Refusal`: `course_unknown`, `not_enrolled` or `enrollment_unknown`."""
+        """Why the gate is open.
+
+        Raises `Refusal`: `course_unknown`, `not_enrolled` or `enrollment_unknown`; and `StateError`.
+        """
         if tenant.gate.kind(course) == "library":
             known = await self._known(tenant, person, course) if person else None
             best = _best(known.enrollments) if known else None
@@ -97,8 +100,8 @@ def _open(course: str, enrollment: Enrollment, gate: str) -> Access:
 
 def _fresh_ms(tenant: Tenant) -> int:
     """As long as no sync has been missed but one."""
-    return MISSED_SYNCS * int(tenant.kombo.sync_every.total_seconds() * 1000)
+    return MISSED_SYNCS * length_ms(tenant.kombo.sync_every)
 
 
 def _stale_ms(tenant: Tenant) -> int:
-    return int(tenant.kombo.stale_for.total_seconds() * 1000)
+    return length_ms(tenant.kombo.stale_for)

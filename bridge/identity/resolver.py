@@ -19,7 +19,7 @@ from bridge.kombo.client import askable
 from bridge.saml.model import Assertion
 from bridge.settings.model import IdentityEntry, Tenant
 from bridge.store import lookups
-from bridge.store.engine import Store, now_ms
+from bridge.store.engine import Store, length_ms, now_ms
 from bridge.store.lookups import Person
 
 
@@ -40,7 +40,7 @@ class Resolver:
         self._live = live
 
     async def resolve(self, assertion: Assertion, tenant: Tenant) -> Match:
-        """The learner. Raises `Refusal`: `identifier_missing` or one of the `user_…` codes."""
+        """The learner. Raises `Refusal`: `identifier_missing` or one of the `user_…` codes; and `StateError`."""
         tier = None
         for entry in tenant.identity:
             value = asserted(assertion, entry)
@@ -83,7 +83,7 @@ class Resolver:
 
     async def _locally(self, tenant: Tenant, entry: IdentityEntry, value: str) -> tuple[list[Person], bool]:
         """People in the directory, and whether the directory is complete and recent enough to speak of everybody."""
-        oldest = now_ms() - int(tenant.kombo.stale_for.total_seconds() * 1000)
+        oldest = now_ms() - length_ms(tenant.kombo.stale_for)
 
         def work(connection: Connection) -> tuple[list[Person], bool]:
             people = _find(connection, tenant.integration_id, entry, value)

@@ -1,22 +1,8 @@
-"""Kombo's LMS API: the only room that speaks to Kombo."""
+"""Kombo's LMS API: the only room that speaks to Kombo.
 
-from bridge.kombo.answers import Page
-from bridge.kombo.client import KomboClient, askable
-from bridge.kombo.model import BulkTask, Course, CourseItem, Integration, Progression, Revision, User
-from bridge.kombo.pauses import Patience
-from bridge.kombo.transport import http_client
-
-__all__ = [
-    "BulkTask",
-    "Course",
-    "CourseItem",
-    "Integration",
-    "KomboClient",
-    "Page",
-    "Patience",
-    "Progression",
-    "Revision",
-    "User",
-    "askable",
-    "http_client",
-]
+client      one integration: lists, look-ups, actions
+model       what the bridge reads of Kombo's objects
+transport   one call: its deadline, its tries, the limit on its answer
+answers     Kombo's envelopes, and what is an answer at all
+pauses      how long to try, and how long to wait between tries
+"""

@@ -18,7 +18,7 @@ from bridge.errors import KomboRefused, KomboUnavailable
 from bridge.kombo.pauses import retry_after
 
 T = TypeVar("T")
-log = structlog.get_logger(__name__)
+log = structlog.get_logger()
 
 _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 _NOTHING = msgspec.Raw(b"")

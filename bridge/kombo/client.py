@@ -76,15 +76,15 @@ class KomboClient:
         return self._list("/lms/course-progressions", Progression, _list_query(updated_after, include_deleted))
 
     async def users_by_remote_id(self, remote_id: str, *, deadline: float) -> Sequence[User]:
-        """Live people with this LMS-side id. ValueError where it is not `askable`."""
+        """Live people with this LMS-side id. Raises `ValueError` where it is not `askable`."""
         return await self._look_up("/lms/users", User, {"remote_ids": remote_id}, deadline)
 
     async def users_by_email(self, email: str, *, deadline: float) -> Sequence[User]:
-        """Live people with this work email, whatever its case; addresses are not unique. ValueError as above."""
+        """Live people with this work email, whatever its case; addresses are not unique. Errors as above."""
         return await self._look_up("/lms/users", User, {"work_emails": email}, deadline)
 
     async def progressions_of(self, user_id: str, course_id: str, *, deadline: float) -> Sequence[Progression]:
-        """Progressions of one person in any revision of one course, both by Kombo id. ValueError as above."""
+        """Progressions of one person in any revision of one course, both by Kombo id. Errors as above."""
         query = {"user_ids": user_id, "course_ids": course_id}
         return await self._look_up("/lms/course-progressions", Progression, query, deadline)
 

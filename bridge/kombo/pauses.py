@@ -24,7 +24,7 @@ class Patience:
 
     def pause(self, attempt: int, asked: float | None) -> float:
         """Before the try after number `attempt` (from 0): exponential with full jitter, after what Kombo `asked`."""
-        jitter = random.uniform(0, min(self.longest_pause, self.backoff * 2**attempt))  # noqa: S311 - no secret
+        jitter = random.uniform(0, min(self.longest_pause, self.backoff * 2**attempt))  # noqa: S311  # no secret
         return jitter + (asked or 0.0)
 
 

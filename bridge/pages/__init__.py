@@ -3,6 +3,5 @@
 from bridge.pages.pages import ORGANIZATIONS, Page, Pages, RefusalLinks
 from bridge.pages.problems import MEDIA_TYPE, problem
 from bridge.pages.references import reference
-from bridge.pages.texts import choose
 
-__all__ = ["MEDIA_TYPE", "ORGANIZATIONS", "Page", "Pages", "RefusalLinks", "choose", "problem", "reference"]
+__all__ = ["MEDIA_TYPE", "ORGANIZATIONS", "Page", "Pages", "RefusalLinks", "problem", "reference"]

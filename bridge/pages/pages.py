@@ -74,7 +74,7 @@ class Pages:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._templates.globals |= {"style": Markup(style), "service": service_name}  # noqa: S704 the file beside this one
+        self._templates.globals |= {"style": Markup(style), "service": service_name}  # noqa: S704  # the file beside this one
         catalogues()
 
     def refusal(

@@ -127,12 +127,12 @@ class HeaderPolicy:
                 upgrade.append(value)
             elif kind is Kind.SHARED_CACHE and not personal:
                 lines.append(line)
-        if personal:
-            lines.append(b"Cache-Control: " + private(b",".join(caching).strip(b" \t")))
         tokens = connection_options(options) if options else frozenset()
         nominated = tokens - _NOT_NAMES
         if nominated:
             lines = [line for line in lines if line.partition(b":")[0].lower() not in nominated]
+        if personal:  # behind what is nominated, so that `Connection: cache-control` cannot take it away
+            lines.append(b"Cache-Control: " + private(b",".join(caching).strip(b" \t")))
         lines.append(b"")
         return AnswerHead(
             b"\r\n".join(lines) if len(lines) > 1 else b"",

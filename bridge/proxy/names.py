@@ -50,9 +50,15 @@ _OVERRIDE = re.compile(
     rb"|x-original-host|x-original-request|x-host|x-http-host-override"
     rb"|(?:x-)?(?:http-)?method(?:-override)?|x-http-(?:url|uri|path)-override|x-(?:url|uri|path)-override|x-http-url"
     rb"|(?:x-)?(?:script-name|path-info|path-translated|request-uri|http-path)"
+    rb"|x-(?:matched|invoke)-(?:path|query|output)|x-now-route-matches"
     rb"|x-sendfile-type|x-accel-mapping"
 )
-_FORWARDED = re.compile(rb"forwarded|x-real-ip|x-forwarded(?:-.*)?")
+# With the names under which delivery networks and load balancers say the client's address and scheme.
+_FORWARDED = re.compile(
+    rb"forwarded|x-real-ip|x-forwarded(?:-.*)?|x-original-forwarded-for|x-envoy-external-address"
+    rb"|(?:true-|fastly-|x-|x-cluster-)?client-ip|cf-connecting-ip(?:v6)?|x-(?:remote|originating)-(?:ip|addr)|remote-addr"
+    rb"|x-(?:url-)?scheme|front-end-https"
+)
 _SHARED_CACHE = re.compile(
     rb"surrogate-control|edge-control|x-accel-expires|(?:[a-z0-9]+-)*cdn-cache-control|cdn-cache-control"
 )

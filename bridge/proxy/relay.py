@@ -221,7 +221,11 @@ class Relay:
             out.append(b"Content-Length: %d\r\n" % answer.length)
         else:
             exchange.keep_alive = False
-        self._reusable = not answer.close and (self._left is not None or self._chunks is not None)
+        self._reusable = (
+            (self._left is not None or self._chunks is not None)
+            and not (answer.close or exchange.last)
+            and not _may_overrun(head.status, exchange.head.method, answer)
+        )
         if not exchange.complete or exchange.websocket:
             exchange.keep_alive = False
             self._stopped = answer.close  # it will not read the rest: writing on would only lose the answer to a reset
@@ -358,3 +362,8 @@ class Relay:
 
 def _status_line(head: ResponseHead) -> bytes:
     return b"HTTP/1.1 %d %b\r\n" % (head.status, head.reason)
+
+
+def _may_overrun(status: int, method: bytes, answer: AnswerHead) -> bool:
+    """Whether a careless platform may send a body where there is none: it would come late, as the next one's answer."""
+    return method == b"HEAD" or (status in (204, 304) and (answer.chunked or bool(answer.length)))

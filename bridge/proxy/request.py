@@ -16,14 +16,18 @@ _UPGRADE_NAMES = (b"upgrade", b"connection", b"http2-settings")
 _REFUSED_METHODS = frozenset((b"CONNECT", b"TRACE"))
 # RFC 9110, 9.2.2. Only these may be sent a second time when the first time may not have arrived.
 _IDEMPOTENT = frozenset((b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE"))
+# RFC 9110, 9.3: a body of these has no meaning, and there are servers that leave it unread and take it for the next
+# request, identity headers and all. So it goes on a connection that the platform is told to close behind it.
+_BODILESS = frozenset((b"GET", b"HEAD", b"OPTIONS", b"DELETE"))
 
 
 class Exchange:
     """One request on its way through. Parser callbacks write into it; whoever carries it out takes `pieces` away.
 
-    `framing` is the header line that says how the body is sent on, empty without one; `pieces` are what is held of the
+    `framing` are the header lines that say how the body is sent on, empty without one; `pieces` are what is held of the
     body and `held` is their size; `complete` says that all of it has been read. `keep_alive` is whether another request
-    may follow on the client's connection. `refusal` stands where the request cannot be read in one way only.
+    may follow on the client's connection, `last` that none may on the platform's. `refusal` stands where the request
+    cannot be read in one way only.
     """
 
     __slots__ = (
@@ -34,6 +38,7 @@ class Exchange:
         "head",
         "held",
         "keep_alive",
+        "last",
         "pieces",
         "refusal",
         "websocket",
@@ -47,6 +52,7 @@ class Exchange:
         self.complete = False
         self.expect = False
         self.websocket = False
+        self.last = False
         self.framing = b""
         self.pieces: list[bytes] = []
         self.held = 0
@@ -112,6 +118,9 @@ class Exchange:
             if len(lengths) > 1 or not length.isdigit() or len(length) > 18:
                 raise _malformed("the request has more than one Content-Length, or one that is no number")
             self.framing = b"Content-Length: %d\r\n" % int(length)
+        if self.head.method in _BODILESS and self.framing != b"Content-Length: 0\r\n":
+            self.last = True
+            self.framing += b"Connection: close\r\n"
 
     def _is_websocket(self) -> bool:
         """RFC 6455, 4.1: a GET without a body that asks for `websocket` and nothing else."""

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Iterator
-from typing import Any
+from collections.abc import AsyncIterator
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -16,6 +14,7 @@ from uvicorn.supervisors import Multiprocess
 from bridge.errors import BridgeError
 from bridge.proxy.limits import Limits
 from bridge.proxy.protocol import BridgeProtocol
+from bridge.serving import OPTIONS, serving
 from bridge.settings.addresses import Address
 
 PROTOCOL = "bridge.proxy.protocol:BridgeProtocol"
@@ -37,27 +36,6 @@ class BridgeServer(uvicorn.Server):
                 connection.cut()
 
 
-class _InternalServer(uvicorn.Server):
-    """A server beside another in one process: signals are for that one."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
-def _options(**more: Any) -> dict[str, Any]:
-    """What is the same for every server. Forwarding headers are ours to judge; the application sets up logging."""
-    return {
-        "ws": "none",
-        "proxy_headers": False,
-        "server_header": False,
-        "access_log": False,
-        "log_config": None,
-        "backlog": _BACKLOG,
-        **more,
-    }
-
-
 def serve(factory: str, listen: Address, workers: int = 1, limits: Limits | None = None) -> int:
     """Serve until told to stop; returns the exit code.
 
@@ -67,8 +45,13 @@ def serve(factory: str, listen: Address, workers: int = 1, limits: Limits | None
     limits = limits or Limits()
     config = uvicorn.Config(
         factory,
-        **_options(factory=True, http=PROTOCOL, lifespan="on", workers=workers),
+        factory=True,
+        http=PROTOCOL,
+        lifespan="on",
+        workers=workers,
+        backlog=_BACKLOG,
         timeout_graceful_shutdown=round(limits.shutdown),
+        **OPTIONS,
     )
     sock = listener(listen)
     if workers == 1:
@@ -89,27 +72,23 @@ def serve(factory: str, listen: Address, workers: int = 1, limits: Limits | None
 async def serve_internal(app: ASGIApp, listen: Address) -> AsyncIterator[Address]:
     """Serve `app` on an address of its own while the context is open; yields that address, with the port chosen.
 
+    Raises `BridgeError` where the address cannot be had.
+
     For the lifespan of another application: each worker opens the same address for itself, and the kernel spreads
     connections over them. An application of its own never answers what belongs on another listener.
     """
-    config = uvicorn.Config(
-        app, **_options(http="httptools", lifespan="off"), timeout_graceful_shutdown=_INTERNAL_SHUTDOWN
-    )
     sock = listener(listen, shared=True)
-    server = _InternalServer(config)
-    task = asyncio.create_task(server.serve([sock]))
-    try:
-        while not server.started and not task.done():  # noqa: ASYNC110  # uvicorn has a flag, no event
-            await asyncio.sleep(0.01)  # uvicorn has a flag, no event
+    options = {"lifespan": "off", "backlog": _BACKLOG, "timeout_graceful_shutdown": _INTERNAL_SHUTDOWN}
+    async with serving(app, sock, http="httptools", **options):
         host, port = sock.getsockname()[:2]
         yield Address(host, port)
-    finally:
-        server.should_exit = True
-        await task
 
 
 def listener(address: Address, *, shared: bool = False) -> socket.socket:
-    """A bound socket. With `shared`, other processes of the same user may bind the address too."""
+    """A bound socket. With `shared`, other processes of the same user may bind the address too.
+
+    Raises `BridgeError` where the address cannot be had.
+    """
     try:
         family, kind, protocol, _, target = socket.getaddrinfo(*address, type=socket.SOCK_STREAM)[0]
         sock = socket.socket(family, kind, protocol)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import ipaddress
 from urllib.parse import urlsplit
 
 from cryptography import x509
@@ -14,6 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from lxml import etree
 
 from bridge.errors import MetadataError
+from bridge.hosts import is_loopback
 from bridge.saml.document import PROTOCOL, DocumentError, children, parse, tag
 from bridge.saml.model import IdentityProvider
 
@@ -101,7 +101,7 @@ def _certificate(text: str) -> str:
     try:
         certificate = x509.load_der_x509_certificate(base64.b64decode("".join(text.split()), validate=True))
         key = certificate.public_key()
-    except (binascii.Error, ValueError, UnsupportedAlgorithm):
+    except (binascii.Error, ValueError, UnsupportedAlgorithm, x509.InvalidVersion):
         raise MetadataError(
             "a signing certificate in the IdP's metadata is not base64 of an X.509 certificate"
         ) from None
@@ -145,13 +145,6 @@ def _checked_url(url: str, binding: str) -> str:
         or any(not "!" <= char <= "~" or char in '"<>\\^`{|}' for char in url)
     ):
         raise MetadataError(f"{where} has a user name, a fragment, or a character that no URL may have")
-    if parts.scheme == "http" and not _is_loopback(host):
+    if parts.scheme == "http" and not is_loopback(host):
         raise MetadataError(f"{where} is plain http; logins need https (http is allowed on loopback only)")
     return url
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")

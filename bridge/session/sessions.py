@@ -25,7 +25,7 @@ from bridge.session.tokens import Tokens
 from bridge.settings.model import Configuration, SessionLife, Tenant
 from bridge.store import lookups
 from bridge.store import sessions as rows
-from bridge.store.engine import Store, now_ms
+from bridge.store.engine import Store, length_ms, now_ms
 from bridge.store.lookups import Person
 from bridge.store.sessions import SessionRow
 
@@ -53,7 +53,10 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class SignIn:
-    """A verified sign-in, to become a session. `ends_at` is the IdP's own limit in milliseconds, if it gave one."""
+    """A verified sign-in, to become a session.
+
+    `auth_time` is in seconds since 1970; `ends_at` is the IdP's own limit in milliseconds since then, if it gave one.
+    """
 
     tenant: Tenant
     user_id: str | None
@@ -118,7 +121,7 @@ class Sessions:
         if life.idle is None:
             return
         moment = now_ms()
-        if moment - row.used_at < 1000 * min(TOUCH_SECONDS, life.idle.total_seconds() / 4):
+        if moment - row.used_at < min(1000 * TOUCH_SECONDS, length_ms(life.idle) / 4):
             return
         self._write_later(lambda connection: rows.touch(connection, row.digest, moment))
 
@@ -138,7 +141,7 @@ class Sessions:
         """A new session; the cookie's value. Raises `StateError`."""
         sid = random.token_urlsafe(24)
         moment = now_ms()
-        ends_at = moment + int(sign_in.tenant.session.lifetime.total_seconds() * 1000)
+        ends_at = moment + length_ms(sign_in.tenant.session.lifetime)
         row = SessionRow(
             digest=_digest(sid),
             tenant=sign_in.tenant.slug,
@@ -156,7 +159,7 @@ class Sessions:
         return self._tokens.sign(sid)
 
     async def end(self, cookie: str) -> None:
-        """End the session of a cookie, here at once and elsewhere when its cached entry runs out."""
+        """End the session of a cookie: here at once, elsewhere when its cached entry runs out. Raises `StateError`."""
         self._cache.pop(cookie, None)
         if sid := self._tokens.unsign(cookie):
             digest = _digest(sid)
@@ -196,5 +199,5 @@ def _trust(tenant: Tenant) -> tuple[str, str]:
 def _remaining_ms(row: SessionRow, life: SessionLife) -> int:
     ends = row.ends_at
     if life.idle is not None:
-        ends = min(ends, row.used_at + int(life.idle.total_seconds() * 1000))
+        ends = min(ends, row.used_at + length_ms(life.idle))
     return ends - now_ms()

@@ -5,9 +5,8 @@ As in `bridge.settings.values`, an error message says only what to write instead
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, Self
 from urllib.parse import urlsplit
@@ -15,46 +14,16 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, GetCoreSchemaHandler, WithJsonSchema
 from pydantic_core import CoreSchema
 
+from bridge.hosts import DEFAULT_PORTS, authority, host_and_port, is_loopback
 from bridge.settings.written import from_text, written_as_text
 
-_DEFAULT_PORTS = {"http": 80, "https": 443}
-_LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
-_HOST_PORT = re.compile(r"(?:\[(?P<v6>[0-9a-f:.]+)\]|(?P<name>[^\[\]:]+))(?::(?P<port>[0-9]{1,5}))?")
 
-
-def is_loopback(host: str) -> bool:
-    """Whether a host never leaves this machine. `*.localhost` counts: RFC 6761 section 6.3, and browsers keep to it."""
+def _host_or_none(text: str) -> tuple[str, int | None]:
+    """As `host_and_port`, with an empty host where it would raise."""
     try:
-        return ip_address(host).is_loopback
+        return host_and_port(text)
     except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
-
-
-def host_and_port(text: str) -> tuple[str, int | None]:
-    """Split `host[:port]`; the host in lower case, without the brackets of IPv6. Raises ValueError.
-
-    A name whose last label is a number must be a dotted-quad address: URL parsers read `127.1` and `0x7f.1` as
-    addresses (WHATWG URL, "ends in a number"), others as names.
-    """
-    match = _HOST_PORT.fullmatch(text.lower())
-    port = int(match["port"]) if match and match["port"] else None
-    if not match or (port or 0) > 65535:
-        raise ValueError("not host[:port]")
-    if match["v6"]:
-        return str(ip_address(match["v6"])), port
-    name = match["name"]
-    labels = name.split(".")
-    if labels[-1].isdigit() or labels[-1].startswith("0x"):
-        return str(ip_address(name)), port
-    if len(name) > 253 or not all(map(_LABEL.fullmatch, labels)):
-        raise ValueError("not a host name")
-    return name, port
-
-
-def authority(host: str, port: int | None, scheme: str = "") -> str:
-    """What a Host header says: brackets around IPv6, and no port that is the scheme's default."""
-    name = f"[{host}]" if ":" in host else host
-    return name if port in (None, _DEFAULT_PORTS.get(scheme)) else f"{name}:{port}"
+        return "", None
 
 
 class Address(NamedTuple):
@@ -65,10 +34,7 @@ class Address(NamedTuple):
 
     @classmethod
     def parse(cls, text: str, _folder: Path | None = None) -> Self:
-        try:
-            host, port = host_and_port(text)
-        except ValueError:
-            host, port = "", None
+        host, port = _host_or_none(text)
         if port is None:
             raise ValueError("write HOST:PORT, such as 127.0.0.1:8080, or 0.0.0.0:8080 for every interface")
         return cls(host, port)
@@ -100,12 +66,9 @@ class Upstream:
         if scheme == "unix" and rest and not rest.startswith("//") and rest.isprintable():
             return cls("unix", path=str(folder / rest if folder else rest))
         if scheme in ("http", "https") and rest.startswith("//"):
-            try:
-                host, port = host_and_port(rest[2:])
-            except ValueError:
-                port = 0
-            if port != 0:
-                return cls("https" if scheme == "https" else "http", host, port or _DEFAULT_PORTS[scheme])
+            host, port = _host_or_none(rest[2:])
+            if host and port != 0:
+                return cls("https" if scheme == "https" else "http", host, port or DEFAULT_PORTS[scheme])
         raise ValueError("write http://HOST:PORT, https://HOST:PORT or unix:/PATH, with nothing behind the port")
 
     def __str__(self) -> str:
@@ -120,11 +83,8 @@ class Upstream:
 
 def _origin(text: str) -> str:
     scheme, _, rest = text.partition("://")
-    try:
-        host, port = host_and_port(rest)
-    except ValueError:
-        host, port = "", None
-    if scheme not in _DEFAULT_PORTS or not host or port == 0:
+    host, port = _host_or_none(rest)
+    if scheme not in DEFAULT_PORTS or not host or port == 0:
         raise ValueError("write scheme://host or scheme://host:port and nothing behind it: https://learn.example.com")
     if scheme == "http" and not is_loopback(host):
         raise ValueError("write https://…: plain http is for loopback only (127.0.0.1, localhost)")
@@ -132,10 +92,7 @@ def _origin(text: str) -> str:
 
 
 def _host(text: str) -> str:
-    try:
-        host, port = host_and_port(text)
-    except ValueError:
-        host, port = "", None
+    host, port = _host_or_none(text)
     if not host or port == 0:
         raise ValueError("write a host as browsers show it, without https:// and path: acme.learn.example.com")
     return authority(host, port)
@@ -150,7 +107,7 @@ def _http_url(text: str) -> str:
         host, port = host_and_port(url.netloc)
     except ValueError:
         raise ValueError(advice) from None
-    if url.scheme not in _DEFAULT_PORTS or port == 0:
+    if url.scheme not in DEFAULT_PORTS or port == 0:
         raise ValueError(advice)
     if url.scheme == "http" and not is_loopback(host):
         raise ValueError(
@@ -160,10 +117,7 @@ def _http_url(text: str) -> str:
 
 
 def _email_domain(text: str) -> str:
-    try:
-        host, port = host_and_port(text)
-    except ValueError:
-        host, port = "", None
+    host, port = _host_or_none(text)
     if port is not None or "." not in host or ":" in host or host[-1].isdigit():
         raise ValueError("write the part behind the @, such as acme.com (letters outside ASCII in their xn-- form)")
     return host

@@ -65,7 +65,7 @@ def printable(message: str) -> str:
 
 
 def read_document(path: Path, environ: Mapping[str, str], files: Watched) -> Document:
-    """Read a settings file; raises SettingsError where it is not the YAML that settings are written in.
+    """Read a settings file; raises `SettingsError` where it is not the YAML that settings are written in.
 
     `files` takes up the files that its variables name.
     """

@@ -39,7 +39,7 @@ class Watched(dict[Path, Stamp | None]):
 
 
 def read_bytes(path: Path, limit: int) -> bytes:
-    """The content of a regular file of at most `limit` bytes; raises UnusableFileError."""
+    """The content of a regular file of at most `limit` bytes; raises `UnusableFileError`."""
     try:
         if not path.is_file():
             raise UnusableFileError(f"there is no file {shown(path)}: put it there, or name another")

@@ -27,8 +27,8 @@ RELOADED = frozenset({"routes", "completions"})
 def load(path: Path, environ: Mapping[str, str] = os.environ) -> Configuration:
     """The settings as they are now.
 
-    Raises SettingsError with every problem of the service's file. A tenant whose file is bad does not stop the others:
-    it stands in `Configuration.broken`.
+    Raises `SettingsError` with every problem of the service's file. A tenant whose file is bad does not stop the
+    others: it stands in `Configuration.broken`.
     """
     return SettingsFiles(path, environ).configuration
 
@@ -165,7 +165,7 @@ def _read_service(path: Path, environ: Mapping[str, str], files: Watched) -> Ser
 
 
 def _tenant_files(folder: Path) -> list[Path]:
-    """The tenant files in a folder; raises SettingsError."""
+    """The tenant files in a folder; raises `SettingsError`."""
     try:
         names = [entry.name for entry in os.scandir(folder)]
     except OSError as error:

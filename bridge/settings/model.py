@@ -2,7 +2,7 @@
 
 `bridge.yaml` becomes a `Service`, each `tenants/*.yaml` a `Tenant`. Everything here is complete: variables are filled
 in, relative paths start at the folder of the file that names them, patterns are compiled. The types are also the source
-of the reference and the JSON Schemas, so each field says what it means.
+of the JSON Schemas, so each field says what it means.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
-from bridge.errors import SettingsError
+from bridge.errors import Problem, SettingsError
 from bridge.saml.model import IdentityProvider, ServiceProvider, Signed
 from bridge.settings.values import (
     Address,
@@ -141,7 +141,7 @@ class Service(Frozen):
     internal_token: Token | None = None
     """The bearer token of the internal listener. Without it there are neither `/completions` nor the admin page."""
     internal_listen: Address = Address("127.0.0.1", 8081)
-    """Health, metrics, the platform's API, forward-auth; never published. Loopback unless internal_token is set."""
+    """Health, readiness and the public keys; never published. Loopback unless internal_token is set."""
     upstream: Upstream = Field(examples=["http://127.0.0.1:9000"])
     """The platform: `http://HOST:PORT`, `https://HOST:PORT`, or `unix:/PATH`."""
     state: StateUrl = Field(examples=["sqlite:///var/bridge.db"])
@@ -261,6 +261,11 @@ class Configuration:
     tenants: Mapping[str, Tenant]
     broken: Mapping[str, SettingsError]
     generation: int = 0
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """Everything that is wrong in the files of `broken`."""
+        return tuple(problem for error in self.broken.values() for problem in error.problems)
 
     @cached_property
     def by_host(self) -> Mapping[str, Tenant]:

@@ -28,7 +28,7 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 def validated(model: type[Model], document: Document) -> Model:
-    """The file's values as a model; raises SettingsError with every problem, in the order of the file."""
+    """The file's values as a model; raises `SettingsError` with every problem, in the order of the file."""
     problems = [document.problem(path, message) for path, message in document.unfilled.items()]
     settings = None
     try:

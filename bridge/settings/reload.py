@@ -17,7 +17,7 @@ log = structlog.get_logger()
 
 
 class Reloader:
-    """Loads the settings (raises SettingsError as `load` does) and then follows their files.
+    """Loads the settings (raises `SettingsError` as `load` does) and then follows their files.
 
     A change counts once two looks in a row have seen the same: a file that an editor is half way through writing, or
     has moved aside for a moment, must neither be read nor end a tenant's sessions.

@@ -10,10 +10,10 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from bridge.errors import MetadataError, Problem, SettingsError
+from bridge.hosts import authority, host_and_port, is_loopback
 from bridge.saml.metadata import MAX_BYTES, read_idp_metadata
 from bridge.saml.model import IdentityProvider, ServiceProvider
 from bridge.saml.request import authn_request
-from bridge.settings.addresses import authority, host_and_port, is_loopback
 from bridge.settings.document import Document, read_document
 from bridge.settings.files import UnusableFileError, Watched, read_bytes, shown
 from bridge.settings.model import (
@@ -28,6 +28,7 @@ from bridge.settings.model import (
     SessionLife,
     Tenant,
     TenantBase,
+    Tier,
     Unmatched,
 )
 from bridge.settings.problems import in_order, validated
@@ -100,8 +101,9 @@ class IdentityForm(Frozen):
 
     def entry(self) -> IdentityEntry:
         email = None if self.email == "name_id" else self.email
+        by_remote_id: Tier = "name_id" if self.name_id else "attribute"
         return IdentityEntry(
-            tier="name_id" if self.name_id else "attribute" if self.attribute else "email",
+            tier="email" if self.email else by_remote_id,
             source=self.attribute or email,
             extract=self.extract,
             remote_extract=self.remote_extract,
@@ -200,7 +202,7 @@ class TenantReading:
 
 
 def read_tenant(path: Path, service: Service, environ: Mapping[str, str], files: Watched) -> TenantReading:
-    """Read a tenant file and its metadata; raises SettingsError. `files` takes up every file that matters to it."""
+    """Read a tenant file and its metadata; raises `SettingsError`. `files` takes up every file that matters to it."""
     files.add(path)
     if path.suffix != ".yaml" or not Slug.fullmatch(path.stem):
         message = "the file's name is no slug: write lower-case letters, digits and -, at most 63, then .yaml"

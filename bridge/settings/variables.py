@@ -19,7 +19,7 @@ class VariableError(ValueError):
 
 
 def expand(text: str, environ: Mapping[str, str], folder: Path) -> str:
-    """The text with its variables filled in; raises VariableError.
+    """The text with its variables filled in; raises `VariableError`.
 
     Done once and after parsing: what a variable holds can be neither YAML nor a variable.
     """

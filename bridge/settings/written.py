@@ -27,7 +27,7 @@ def from_text(parse: Callable[[str], Any]) -> BeforeValidator:
 
 
 def written_as_text(cls: type, parse: Callable[[str, Path | None], Any], example: str) -> CoreSchema:
-    """A schema that takes an instance as it is and parses a string; `parse` raises ValueError with what to write."""
+    """A schema that takes an instance as it is and parses a string; `parse` raises `ValueError` with what to write."""
 
     def validate(value: Any, info: ValidationInfo) -> Any:
         if isinstance(value, cls):

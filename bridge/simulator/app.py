@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 from starlette.applications import Starlette
@@ -14,12 +13,10 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
 
 from bridge.simulator import bulk, general, reads, writes
-from bridge.simulator.answers import Refused, invalid, no_such_route, refused
+from bridge.simulator.answers import Endpoint, Refused, invalid, no_such_route, refused
 from bridge.simulator.control import Control, LoopbackOnly
 from bridge.simulator.faults import Faults
 from bridge.simulator.world import World
-
-Endpoint = Callable[[Request], Awaitable[Response]]
 
 _SETUP = {
     "INCOMPLETE": (409, "INTEGRATION.SETUP_INCOMPLETE"),
@@ -41,20 +38,19 @@ _HANDLERS: dict[Any, Any] = {Refused: refused, HTTPException: no_such_route}
 def _routes(world: World) -> list[BaseRoute]:
     """Ids in paths may hold an encoded slash, hence `:path`. The most special path comes first."""
 
-    def lms(endpoint: Endpoint) -> Endpoint:
-        async def guarded(request: Request) -> Response:
+    def plain(endpoint: Endpoint) -> Endpoint:
+        async def authenticated(request: Request) -> Response:
             _authenticate(world, request)
+            return await endpoint(request)
+
+        return authenticated
+
+    def lms(endpoint: Endpoint) -> Endpoint:
+        async def for_integration(request: Request) -> Response:
             _choose_integration(world, request)
             return await endpoint(request)
 
-        return guarded
-
-    def plain(endpoint: Endpoint) -> Endpoint:
-        async def guarded(request: Request) -> Response:
-            _authenticate(world, request)
-            return await endpoint(request)
-
-        return guarded
+        return plain(for_integration)
 
     endpoints = [
         ("GET", "/lms/users", lms(reads.USERS)),

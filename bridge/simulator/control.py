@@ -16,7 +16,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from ipaddress import ip_address
 from typing import Any, Literal
 
@@ -27,12 +26,11 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from bridge.simulator.answers import Endpoint
 from bridge.simulator.faults import Fault, Faults
 from bridge.simulator.records import kombo_id
 from bridge.simulator.table import Table
 from bridge.simulator.world import Integration, World
-
-Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 class _Switch(msgspec.Struct):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Annotated, TypeVar
 
@@ -13,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from bridge.simulator import objects
-from bridge.simulator.answers import Refused, invalid, success
+from bridge.simulator.answers import Endpoint, Refused, invalid, success
 from bridge.simulator.records import Record
 from bridge.simulator.table import Seen, Table
 from bridge.simulator.world import Completion, Integration, World
@@ -24,7 +23,6 @@ _DATE = re.compile(r"\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}:\d{2}(\.\d+)?(Z|[+-]\d{2}:\d
 
 R = TypeVar("R", bound=Record)
 B = TypeVar("B")
-Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 class _Enroll(msgspec.Struct):

@@ -8,8 +8,6 @@ from collections.abc import Callable, Mapping
 from bridge.stamp.assertion import Signer
 from bridge.stamp.identity import Access, Learner
 
-PREFIX = b"x-kombo-"
-
 
 class Stamp:
     """Writes the contract's headers (section 5). `extra` maps further names to `sub`, `kombo_user`, `tenant` or

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Table, delete, update
 
 from bridge.kombo.model import Course, Progression, User
 from bridge.store import tables
-from bridge.store.engine import upsert
+from bridge.store.engine import moment_ms, upsert
 
 Model = Literal["users", "courses", "progressions"]
 TABLES: dict[Model, Table] = {
@@ -31,7 +31,7 @@ def fold(email: str) -> str:
 
 
 def _ms(moment: datetime | None) -> int | None:
-    return None if moment is None else int(moment.timestamp() * 1000)
+    return None if moment is None else moment_ms(moment)
 
 
 def save_users(connection: Connection, integration_id: str, users: Iterable[User], seen_at: int) -> None:

@@ -12,6 +12,7 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -31,6 +32,16 @@ BUSY_SECONDS = 10
 def now_ms() -> int:
     """The wall clock in milliseconds since 1970, UTC: the unit of every moment in the store."""
     return time.time_ns() // 1_000_000
+
+
+def moment_ms(moment: datetime) -> int:
+    """An aware time as the store holds it: whole milliseconds since 1970."""
+    return int(moment.timestamp() * 1000)
+
+
+def length_ms(length: timedelta) -> int:
+    """A duration of the settings in the store's unit."""
+    return int(length.total_seconds() * 1000)
 
 
 def create(url: str) -> Engine:

@@ -10,7 +10,9 @@ from typing import Any
 import httpx
 import pytest
 
-from bridge.kombo import KomboClient, Patience, http_client
+from bridge.kombo.client import KomboClient
+from bridge.kombo.pauses import Patience
+from bridge.kombo.transport import http_client
 from bridge.settings.model import Kombo
 
 INTEGRATION = "workday:HWUTwvyx2wLoSUHphiWVrp28"

@@ -11,7 +11,10 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 
 from bridge.errors import BridgeError, KomboError, KomboRefused, KomboUnavailable
-from bridge.kombo import CourseItem, KomboClient, Patience, askable, http_client
+from bridge.kombo.client import KomboClient, askable
+from bridge.kombo.model import CourseItem
+from bridge.kombo.pauses import Patience
+from bridge.kombo.transport import http_client
 from bridge.settings.model import Kombo
 
 EMPTY = {"body": '{"status":"success","data":{"next":null,"results":[]}}'}

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from bridge.errors import KomboRefused, KomboUnavailable
-from bridge.kombo import CourseItem, KomboClient
+from bridge.kombo.client import KomboClient
+from bridge.kombo.model import CourseItem
 from bridge.simulator.app import create
 from bridge.simulator.seed import (
     ACME,

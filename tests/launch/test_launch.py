@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
+from zlib import decompress
 
 import httpx
+import jwt
 import pytest
 
 from bridge.demo.responses import IdpKey
@@ -49,8 +53,6 @@ async def test_a_launch_by_each_tier(stage: Stage, tenant: str, person: seed.Per
         assert said["x-kombo-course"] == course
         assert said["x-kombo-enrollment"] == "ENROLLED"
         assert said["x-kombo-progression"]
-        import jwt
-
         claims = jwt.decode(said["x-kombo-assertion"], options={"verify_signature": False})
         assert claims["match"] == match
         assert "kombo-bridge" not in str(told["headers"]), "our cookies never reach the platform"
@@ -59,10 +61,6 @@ async def test_a_launch_by_each_tier(stage: Stage, tenant: str, person: seed.Per
 
 
 async def test_the_request_to_the_idp_asks_for_nothing_that_idps_stumble_over(stage: Stage) -> None:
-    from base64 import b64decode
-    from urllib.parse import parse_qs, urlsplit
-    from zlib import decompress
-
     async with stage.browser() as browser:
         answer = await browser.get("/courses/cybersecurity-101?tenant=acme")
         location = urlsplit(answer.headers["location"])
@@ -245,7 +243,9 @@ async def test_without_a_session_only_a_page_load_is_sent_to_a_login(stage: Stag
 
 async def test_unknown_tenants(stage: Stage) -> None:
     async with stage.browser() as browser:
-        assert (await browser.get("/my?tenant=nobody")).headers["bridge-error"] == "tenant_unknown"
+        unknown = await browser.get("/my?tenant=nobody")
+        assert (unknown.status_code, unknown.headers["bridge-error"]) == (404, "tenant_unknown")
+        assert 'href="/_bridge/organizations"' in unknown.text, "there somebody can say which"
         assert (await browser.get("/my?tenant=acme&tenant=globex")).headers["bridge-error"] == "path_ambiguous"
         for path in ("metadata", "login", "acs"):
             method = "POST" if path == "acs" else "GET"

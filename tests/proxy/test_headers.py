@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from ipaddress import ip_network
 from pathlib import Path
 
@@ -133,7 +134,7 @@ async def test_what_a_trusted_proxy_says_of_the_client_is_believed(start: Start)
     sent = await bridge.forwarded(
         b"GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 203.0.113.9, 192.0.2.1\r\nX-Forwarded-For: 10.0.0.1\r\n"
         b"X-Forwarded-Proto: https\r\nX-Forwarded-Host: evil\r\nForwarded: for=192.0.2.1\r\nX-Real-IP: 192.0.2.1\r\n"
-        b"X-Forwarded-Uri: /other\r\nX-Forwarded-Server: lb\r\n\r\n"
+        b"X-Forwarded-Uri: /other\r\nX-Forwarded-Server: lb\r\nCF-Connecting-IP: 203.0.113.9\r\n\r\n"
     )
     assert values(sent, b"x-forwarded-for") == [b"203.0.113.9, 192.0.2.1, 10.0.0.1, 127.0.0.1"]
     assert values(sent, b"x-forwarded-proto") == [b"https"]
@@ -141,6 +142,7 @@ async def test_what_a_trusted_proxy_says_of_the_client_is_believed(start: Start)
     assert values(sent, b"x-forwarded-port") == [b"443"]
     assert values(sent, b"x-forwarded-uri") == []
     assert values(sent, b"x-forwarded-server") == [b"lb"]
+    assert values(sent, b"cf-connecting-ip") == [b"203.0.113.9"]
     assert values(sent, b"x-real-ip") == [b"192.0.2.1"]
     assert values(sent, b"forwarded") == [b'for=192.0.2.1, for=127.0.0.1;host="a";proto=https']
 
@@ -206,6 +208,13 @@ def test_other_cookies_of_the_platform_pass(value: str) -> None:
     assert not sets_own(value.encode("latin-1"))
 
 
+@pytest.mark.parametrize("value", ["=", " ", "\xa0", "__Host-=", "=__Host-"])
+def test_a_large_cookie_of_the_platform_costs_no_time(value: str) -> None:
+    before = time.process_time()
+    sets_own(value.encode("latin-1") * (60_000 // len(value)))
+    assert time.process_time() - before < 0.1
+
+
 @pytest.mark.parametrize(("written", "passed"), CACHING)
 def test_an_answer_of_one_learner_is_private(written: str, passed: str) -> None:
     assert private(written.encode()) == passed.encode()
@@ -229,6 +238,13 @@ async def test_personal_answers_are_kept_out_of_shared_caches(bridge: Bridge, pl
     assert len(values(head, b"expires")) == 1
     for name in (b"surrogate-control", b"cdn-cache-control", b"cloudflare-cdn-cache-control", b"x-accel-expires"):
         assert values(head, name) == []
+
+
+async def test_nominating_cache_control_does_not_remove_ours(bridge: Bridge, platform: Platform) -> None:
+    bridge.decisions.default = Forward(IDENTITY, personal=True)
+    platform.answers = [answer("Connection: cache-control", "Cache-Control: public, max-age=5")]
+    head, _ = await bridge.ask(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert values(head, b"cache-control") == [b"private, max-age=5"]
 
 
 async def test_other_answers_may_be_cached(bridge: Bridge, platform: Platform) -> None:

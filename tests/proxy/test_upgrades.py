@@ -203,7 +203,7 @@ async def test_an_upgrade_does_not_swallow_the_next_request(
     (first, body), (second, _) = platform.requests
     assert body == smuggled
     for name in (b"Upgrade", b"HTTP2-Settings", b"Connection", b"X-Hop"):
-        assert name not in first
+        assert name not in first.replace(b"\r\nConnection: close\r\n", b"\r\n")  # which a body of GET gets
     assert second.startswith(b"GET /2 HTTP/1.1\r\n")
 
 

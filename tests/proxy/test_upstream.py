@@ -264,3 +264,23 @@ async def test_clients_may_speak_tls(start: Start, platform: Platform, certifica
     head, _ = await client.message()
     assert head.startswith(b"HTTP/1.1 400 ")
     assert bridge.decisions.asked[0].secure
+
+
+@pytest.mark.parametrize("framing", [b"Content-Length: 3\r\n\r\nabc", b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"])
+@pytest.mark.parametrize("method", [b"GET", b"HEAD", b"OPTIONS", b"DELETE"])
+async def test_a_body_that_means_nothing_is_the_last_of_its_connection(
+    bridge: Bridge, platform: Platform, method: bytes, framing: bytes
+) -> None:
+    """A platform that leaves it unread would take it for the next request, with whatever identity stands in it."""
+    await bridge.ask(method + b" / HTTP/1.1\r\nHost: a\r\n" + framing)
+    assert b"\r\nConnection: close\r\n" in platform.requests[0][0]
+    assert (await bridge.ask(GET))[1] == b"ok"
+    assert platform.connections == 2
+
+
+@pytest.mark.parametrize("begin", [b"POST / HTTP/1.1\r\nContent-Length: 3", b"DELETE / HTTP/1.1\r\nContent-Length: 0"])
+async def test_other_bodies_leave_the_connection_open(bridge: Bridge, platform: Platform, begin: bytes) -> None:
+    await bridge.ask(begin + b"\r\nHost: a\r\n\r\n" + (b"abc" if begin.endswith(b"3") else b""))
+    assert b"Connection" not in platform.requests[0][0]
+    assert (await bridge.ask(GET))[1] == b"ok"
+    assert platform.connections == 1

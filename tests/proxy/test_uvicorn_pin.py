@@ -22,7 +22,7 @@ from bridge.proxy.reader import RequestReader
 
 
 def parameters(function: object) -> list[str]:
-    return list(inspect.signature(function).parameters)  # type: ignore[arg-type]
+    return list(inspect.signature(function).parameters)
 
 
 def test_the_version() -> None:

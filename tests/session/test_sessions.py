@@ -33,7 +33,7 @@ class Desk:
     async def sign_in(self, person: seed.Person = seed.JANE, **more: object) -> str:
         tenant = self.configuration.tenants["acme"]
         sign_in = SignIn(tenant, person.id, None, "name_id", 1, None)
-        return await self.sessions.open(replace(sign_in, **more))  # type: ignore[arg-type]
+        return await self.sessions.open(replace(sign_in, **more))
 
 
 @pytest_asyncio.fixture

@@ -69,7 +69,7 @@ def unsigned(algorithm: str, sign: Callable[[bytes], bytes]) -> str:
         {"iss": ISSUER, "aud": AUDIENCE, "sub": "x"},
     ]
     now = int(time.time())
-    parts[1] |= {"iat": now, "exp": now + 60}  # type: ignore[dict-item]
+    parts[1] |= {"iat": now, "exp": now + 60}
     body = b".".join(base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=") for part in parts)
     return (body + b"." + base64.urlsafe_b64encode(sign(body)).rstrip(b"=")).decode()
 

@@ -92,7 +92,7 @@ async def test_a_pass_over_one_integration_leaves_the_others_alone(store: Store)
 
 def progression(id: str, revision: str, *, course: str | None = None, **more: object) -> Progression:
     nested = ProgressionRevision(revision, Parent(course) if course else None)
-    return Progression(id, "u", revision, THEN, course_revision=nested, **more)  # type: ignore[arg-type]
+    return Progression(id, "u", revision, THEN, course_revision=nested, **more)
 
 
 async def test_progressions_are_found_on_any_revision_of_the_course(store: Store) -> None:

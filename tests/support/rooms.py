@@ -69,7 +69,7 @@ async def rooms(folder: Path) -> AsyncIterator[Rooms]:
         migrate(url)
         store = Store(url)
         try:
-            found = Rooms(store, None, None, None, world, deployment, http, origin)  # type: ignore[arg-type]
+            found = Rooms(store, None, None, None, world, deployment, http, origin)
             found.live = Live(store, found.client)
             found.resolver = Resolver(store, found.live)
             found.gate = Gate(store, found.live)
