@@ -1,26 +1,33 @@
-"""Answers for when there is no request that a page could be written for."""
+"""Whole answers for when there is no request that a page could be written for; the connection closes behind them."""
 
 from __future__ import annotations
 
 import json
 from http import HTTPStatus
 
-from bridge.errors import Code
+from bridge.errors import Refusal
+from bridge.pages import MEDIA_TYPE, problem
 
 
-def fixed_answer(status: int, code: Code | None = None) -> bytes:
-    """A whole answer with a problem document (RFC 9457), behind which the connection is closed."""
-    title = HTTPStatus(status).phrase
-    problem = {"type": "about:blank", "title": title, "status": status}
-    if code is not None:
-        problem["code"] = str(code)
-    body = json.dumps(problem).encode()
+def refused(refusal: Refusal, reference: str) -> bytes:
+    """For what never became a request."""
+    return _answer(
+        refusal.status, problem(refusal.code, reference, refusal.status), f"Bridge-Error: {refusal.code}\r\n"
+    )
+
+
+def failed(reference: str) -> bytes:
+    """For a defect of ours. The contract has no code for one."""
+    document = {"type": "about:blank", "title": "Internal Server Error", "status": 500, "reference": reference}
+    return _answer(500, json.dumps(document).encode())
+
+
+def _answer(status: int, body: bytes, line: str = "") -> bytes:
     head = (
-        f"HTTP/1.1 {status} {title}\r\n"
-        "Content-Type: application/problem+json\r\n"
+        f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n"
+        f"Content-Type: {MEDIA_TYPE}\r\n"
         f"Content-Length: {len(body)}\r\n"
-        "Cache-Control: no-store\r\n"
-        + (f"Bridge-Error: {code}\r\n" if code is not None else "")
-        + "Connection: close\r\n\r\n"
+        f"Cache-Control: no-store\r\n{line}"
+        "Connection: close\r\n\r\n"
     )
     return head.encode("ascii") + body

@@ -20,9 +20,10 @@ from uvicorn.server import ServerState
 
 from bridge.errors import Code, Refusal
 from bridge.exchange import Answer, Decider, Decision, Forward
+from bridge.pages import reference
 from bridge.proxy.answer import Answering
 from bridge.proxy.flow import Flow, Hold
-from bridge.proxy.problem import fixed_answer
+from bridge.proxy.problem import failed, refused
 from bridge.proxy.reader import RequestReader
 from bridge.proxy.relay import Relay
 from bridge.proxy.request import Exchange
@@ -254,14 +255,16 @@ class BridgeProtocol(RequestReader):
 
     def _say_malformed(self, refusal: Refusal) -> None:
         """Refuse what never became a request."""
-        log.info("refused", code=str(refusal.code), status=refusal.status, reason=refusal.reason, peer=self._peer)
+        words, code = reference(), str(refusal.code)
+        log.info("refused", code=code, status=refusal.status, reference=words, reason=refusal.reason, peer=self._peer)
         self._last_read = True
-        self.transport.write(fixed_answer(refusal.status, refusal.code))
+        self.transport.write(refused(refusal, words))
         self._linger()
 
     def _fail(self) -> None:
         """A defect of ours, within an `except`."""
-        log.exception("decision_failed")
+        words = reference()
+        log.exception("decision_failed", reference=words)
         self._let_go()
-        self.transport.write(fixed_answer(500))
+        self.transport.write(failed(words))
         self._linger()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from pathlib import Path
 
 import httpx
@@ -354,3 +355,13 @@ async def test_a_form_of_another_site_ends_the_session_that_it_comes_without(sta
         assert (await browser.get(posted.headers["location"])).status_code == 200
         browser.client.cookies.set("kombo-bridge-session", session)
         assert (await browser.get("/my")).status_code == 303
+
+
+async def test_what_is_no_request_is_refused_with_a_reference_too(stage: Stage) -> None:
+    answer = await exchange(stage.origin, "GET / HTTP/1.1\r\nHost: {host}\r\nContent-Length: x\r\n\r\n")
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400")
+    assert b"\r\nBridge-Error: request_malformed\r\n" in head
+    problem = json.loads(body)
+    assert problem["code"] == "request_malformed"
+    assert f'"reference": "{problem["reference"]}"' in stage.bridge.text()
