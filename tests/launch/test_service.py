@@ -15,6 +15,7 @@ import yaml
 
 from bridge.simulator import seed
 from tests.support.deployment import Deployment
+from tests.support.postgresql import postgresql
 from tests.support.processes import free_port, kombo_bridge, started
 from tests.support.stage import PAGE, Asked, Browser, Stage
 from tests.support.stage import stage as open_stage
@@ -303,3 +304,14 @@ async def test_a_frame_of_another_site_neither_replaces_a_session_nor_signs_in_f
             sent_on = await stranger.answer("acme", Asked.of(framed.headers["location"]), seed.JANE, frame=True)
             page = await stranger.send("GET", sent_on.headers["location"], frame=True)
             assert page.headers.get("bridge-error") == "login_expired"
+
+
+async def test_a_launch_with_the_state_in_postgresql(tmp_path: Path) -> None:
+    with postgresql() as url:
+        async with open_stage(tmp_path, "--workers", "2", state=url) as stage, stage.browser() as browser:
+            shown = await browser.launch("acme", seed.JANE, "/courses/cybersecurity-101")
+            assert dict(shown.json()["headers"])["x-kombo-user"] == seed.JANE.id
+            await browser.get("/_bridge/logout")
+            assert (await browser.get("/my")).status_code == 303
+            assert not (tmp_path / "bridge.db").exists()
+            assert stage.bridge.stop() == 0
