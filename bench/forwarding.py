@@ -112,7 +112,7 @@ def measure(side: Side, seconds: int, connections: int) -> Round:
     [(requests, took, unit)] = re.findall(r"(\d+) requests in ([\d.]+)(s|m)", told)
     errors = sum(map(int, re.findall(r"Non-2xx or 3xx responses: (\d+)", told)))
     errors += sum(int(n) for line in re.findall(r"Socket errors: (.*)", told) for n in re.findall(r"\d+", line))
-    [p50] = re.findall(r"50%\s+(\S+)", told)
+    [p50] = re.findall(r"^\s+50%\s+(\S+)", told, re.M)
     return Round(int(requests), cpu, float(took) * (60 if unit == "m" else 1), p50, errors)
 
 

@@ -7,9 +7,13 @@ Blanks around a name or value are SP and HTAB and nothing else (RFC 6265, 5.2). 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from functools import lru_cache
 
 from bridge.exchange import Head
 
+_REMEMBERED = 2048
+_REMEMBERED_BYTES = 2048
 _BLANK = b" \t"
 _NAMED = re.compile(rb"(?:__(?:Host|Secure)-)?kombo-bridge")
 # Case is ignored where a cookie is kept from somebody: some browsers hold prefixes, some platforms names, to no case.
@@ -19,28 +23,40 @@ _OWN = re.compile(rb"(?:__(?:host|secure)-)?kombo-bridge", re.IGNORECASE)
 _SETS_OWN = re.compile(rb"[^0-9a-z_]*+(?:__(?:host|secure)-[^0-9a-z_]*+)?+kombo-bridge", re.IGNORECASE)
 
 
-def own_cookies(head: Head) -> dict[str, str]:
+def own_cookies(head: Head) -> Mapping[str, str]:
     """The bridge's cookies by their full name. One that stands twice counts as none (the contract, section 4)."""
-    found: dict[str, str] = {}
-    twice: set[str] = set()
-    for line in head.fields.get(b"cookie", ()):
-        if b"kombo-bridge" not in line:
-            continue
-        for part in line.split(b";"):
-            raw, _, value = part.partition(b"=")
-            raw = raw.strip(_BLANK)
-            if _NAMED.match(raw):
-                name = raw.decode("latin-1")
-                if name in found:
-                    twice.add(name)
-                found[name] = value.strip(_BLANK).decode("latin-1")
-    for name in twice:
-        del found[name]
-    return found
+    lines = head.fields.get(b"cookie")
+    if lines is None:
+        return {}
+    line = lines[0] if len(lines) == 1 else b";".join(lines)
+    return _remembered_own(line) if len(line) <= _REMEMBERED_BYTES else _own_in(line)
 
 
 def without_own(line: bytes) -> bytes:
     """The value of a Cookie header with our cookies cut out, every other byte as it was; it may be empty."""
+    return _remembered_rest(line) if len(line) <= _REMEMBERED_BYTES else _rest_of(line)
+
+
+def sets_own(value: bytes) -> bool:
+    """Whether the value of a Set-Cookie header would make, replace or end a cookie of ours in any browser."""
+    return _SETS_OWN.match(value) is not None
+
+
+def _own_in(line: bytes) -> Mapping[str, str]:
+    found: dict[str, str] = {}
+    twice: set[str] = set()
+    for part in line.split(b";") if b"kombo-bridge" in line else ():
+        raw, _, value = part.partition(b"=")
+        raw = raw.strip(_BLANK)
+        if _NAMED.match(raw):
+            name = raw.decode("latin-1")
+            if name in found:
+                twice.add(name)
+            found[name] = value.strip(_BLANK).decode("latin-1")
+    return {name: value for name, value in found.items() if name not in twice}
+
+
+def _rest_of(line: bytes) -> bytes:
     if b"kombo-bridge" not in line.lower():
         return line
     parts = line.split(b";")
@@ -51,6 +67,6 @@ def without_own(line: bytes) -> bytes:
     return rest.lstrip(_BLANK) if kept and kept[0] is not parts[0] else rest
 
 
-def sets_own(value: bytes) -> bool:
-    """Whether the value of a Set-Cookie header would make, replace or end a cookie of ours in any browser."""
-    return _SETS_OWN.match(value) is not None
+# A browser sends the same line with every request.
+_remembered_own = lru_cache(_REMEMBERED)(_own_in)
+_remembered_rest = lru_cache(_REMEMBERED)(_rest_of)
