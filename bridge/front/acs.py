@@ -145,6 +145,8 @@ class AssertionConsumer:
     async def _sign_in(self, head: Head, tenant: Tenant, login: Login, assertion: Assertion, match: Match) -> Response:
         if former := self._desk.session_cookie(head):
             await self._desk.sessions.end(former)
+        if login.over:
+            await self._desk.sessions.end_named(login.over)
         limit = assertion.session_not_on_or_after
         cookie = await self._desk.sessions.open(
             SignIn(

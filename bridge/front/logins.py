@@ -14,10 +14,11 @@ from dataclasses import asdict, dataclass
 from starlette.responses import Response
 
 from bridge.exchange import Head
-from bridge.front.cookies import LOGIN, Cookies
+from bridge.front.cookies import LOGIN, SESSION, Cookies
 from bridge.front.refusals import redirect
 from bridge.front.requests import is_framed
 from bridge.saml.request import authn_request
+from bridge.session.sessions import session_name
 from bridge.session.tokens import Tokens
 from bridge.settings.model import Tenant
 
@@ -31,7 +32,8 @@ NAME_CHARACTERS = 8
 class Login:
     """What a login cookie says. `attempt` is 2 where the first answer came back without its cookie.
 
-    `started` is in seconds since 1970.
+    `started` is in seconds since 1970. `over` names the session that was there when the login began and ends with it:
+    the session's own cookie is withheld from the IdP's POST.
     """
 
     tenant: str
@@ -40,6 +42,7 @@ class Login:
     token: str
     attempt: int
     started: int
+    over: str | None = None
 
     @property
     def cookie(self) -> str:
@@ -59,7 +62,9 @@ class Logins:
         token = random.token_urlsafe(16)
         relay_state = self._relay.sign(token)
         request = authn_request(tenant.provider, tenant.party, relay_state)
-        login = Login(tenant.slug, request.id, next, token, attempt, int(time.time()))
+        session = self._cookies.all(head).get(SESSION)
+        over = session_name(session) if session else None
+        login = Login(tenant.slug, request.id, next, token, attempt, int(time.time()), over)
         same_site = self._cookies.of_login(framed=is_framed(head))
         cookie = self._cookies.write(login.cookie, self._state.dump(asdict(login)), LIFETIME_SECONDS, same_site)
         return redirect(request.url, headers=[*self._make_room(head), cookie])

@@ -161,10 +161,13 @@ class Sessions:
     async def end(self, cookie: str) -> None:
         """End the session of a cookie: here at once, elsewhere when its cached entry runs out. Raises `StateError`."""
         self._cache.pop(cookie, None)
-        if sid := self._tokens.unsign(cookie):
-            digest = _digest(sid)
-            self._ended[digest] = None
-            await self._store.write(lambda connection: rows.end(connection, digest))
+        if self._tokens.unsign(cookie):
+            await self.end_named(session_name(cookie))
+
+    async def end_named(self, name: str) -> None:
+        """End the session of a `session_name`, everywhere when its cached entry runs out. Raises `StateError`."""
+        self._ended[name] = None
+        await self._store.write(lambda connection: rows.end(connection, name))
 
     def take_over(self, former: Configuration, now: Configuration) -> None:
         """The configuration has changed: look every session up anew.
@@ -181,6 +184,11 @@ class Sessions:
     def forget_cached(self) -> None:
         """Look every session up anew."""
         self._cache.clear()
+
+
+def session_name(cookie: str) -> str:
+    """What a session is called where its cookie must not stand; whether there is one is another question."""
+    return _digest(cookie.partition(".")[0])
 
 
 def _digest(sid: str) -> str:

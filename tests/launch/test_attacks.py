@@ -173,6 +173,22 @@ async def test_a_session_of_one_tenant_stays_with_it(stage: Stage) -> None:
         assert dict(stage.received[-1]["headers"])["x-kombo-tenant"] == "globex"
 
 
+async def test_a_session_that_is_replaced_has_ended(stage: Stage) -> None:
+    async with stage.browser() as browser:
+        await browser.launch("acme", seed.JANE, "/my")
+        own = await browser.client.post(
+            "/_bridge/saml/globex/login", data={"next": "/my"}, headers={"Sec-Fetch-Site": "same-origin"}
+        )
+        asked = Asked.of(own.headers["location"])
+        former = browser.client.cookies.pop("kombo-bridge-session")  # a browser withholds it from the IdP's POST
+        done = await browser.post(asked, browser.response("globex", asked, seed.RITA))
+        assert done.status_code == 303
+        browser.client.cookies.clear()
+        await asyncio.sleep(5.1)  # other processes may hold it that long
+        browser.client.cookies.set("kombo-bridge-session", former)
+        assert (await browser.get("/my", headers={"Accept": "*/*"})).status_code == 401
+
+
 @pytest.mark.parametrize(
     "route", ["/static/x", "/", "/my", "/courses/cybersecurity-101", "/player?id=cybersecurity-101"]
 )
