@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
+from cachetools import LRUCache
 from starlette.applications import Starlette
 
 from bridge import logs
@@ -34,7 +35,7 @@ from bridge.proxy.server import listener, serve_internal
 from bridge.proxy.upstream import UpstreamPool
 from bridge.session.sessions import Sessions
 from bridge.settings.addresses import Address
-from bridge.settings.model import Service, Tenant
+from bridge.settings.model import Kombo, Service, Tenant
 from bridge.settings.reload import Reloader
 from bridge.stamp.assertion import Signer
 from bridge.stamp.headers import Stamp
@@ -44,6 +45,7 @@ from bridge.store.sealing import Seal
 
 CONFIG = "KOMBO_BRIDGE_CONFIG"
 INTERNAL_LISTEN = "KOMBO_BRIDGE_INTERNAL_LISTEN"
+CLIENTS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +62,14 @@ class Clients:
 
     def __init__(self, http: httpx.AsyncClient) -> None:
         self._http = http
-        self._clients: dict[tuple[str, Any], KomboClient] = {}
+        self._clients: LRUCache[tuple[str, Kombo], KomboClient] = LRUCache(CLIENTS)
 
     def of(self, tenant: Tenant) -> KomboClient:
         key = (tenant.integration_id, tenant.kombo)
-        if key not in self._clients:
-            self._clients[key] = KomboClient(self._http, tenant.kombo, tenant.integration_id)
-        return self._clients[key]
+        client = self._clients.get(key)
+        if client is None:
+            client = self._clients[key] = KomboClient(self._http, tenant.kombo, tenant.integration_id)
+        return client
 
 
 def _secrets(service: Service) -> list[str]:
