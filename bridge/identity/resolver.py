@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from itertools import islice
 
 from sqlalchemy import Connection
 
@@ -18,6 +19,7 @@ from bridge.identity.identifier import asserted, extracted
 from bridge.kombo.client import askable
 from bridge.saml.model import Assertion
 from bridge.settings.model import IdentityEntry, Tenant
+from bridge.settings.values import Regex
 from bridge.store import lookups
 from bridge.store.engine import Store, length_ms, now_ms
 from bridge.store.lookups import Person
@@ -98,16 +100,25 @@ def _key(entry: IdentityEntry) -> Key:
 
 
 def _find(connection: Connection, integration_id: str, entry: IdentityEntry, value: str) -> list[Person]:
+    """Everybody under the value. Raises `Refusal` (`user_ambiguous`) where they are too many to look at each."""
     if entry.tier == "email":
-        return lookups.people_by_email(connection, integration_id, value)
-    if entry.remote_extract is None:
-        return lookups.people_by_remote_id(connection, integration_id, value)
-    fits = []
-    for user_id, remote_id in lookups.every_remote_id(connection, integration_id):
-        match = entry.remote_extract.fullmatch(remote_id)
-        if match and match["id"] == value:
-            fits.append(user_id)
-    people = (lookups.person(connection, integration_id, user_id) for user_id in fits)
+        found = lookups.people_by_email(connection, integration_id, value)
+    elif entry.remote_extract is None:
+        found = lookups.people_by_remote_id(connection, integration_id, value)
+    else:
+        found = _find_composite(connection, integration_id, entry.remote_extract, value)
+    if len(found) > lookups.MANY:
+        raise Refusal(Code.USER_AMBIGUOUS, f"more than {lookups.MANY} Kombo users share the identifier")
+    return found
+
+
+def _find_composite(connection: Connection, integration_id: str, pattern: Regex, value: str) -> list[Person]:
+    fits = (
+        user_id
+        for user_id, remote_id in lookups.every_remote_id(connection, integration_id)
+        if (match := pattern.fullmatch(remote_id)) and match["id"] == value
+    )
+    people = (lookups.person(connection, integration_id, user_id) for user_id in list(islice(fits, lookups.MANY + 1)))
     return [person for person in people if person]
 
 

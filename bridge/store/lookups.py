@@ -12,6 +12,8 @@ from bridge.store import tables
 from bridge.store.directory import Model, fold
 
 PEOPLE = tables.users.c
+MANY = 100
+"""One more is read than this, so that whoever asks can tell that there are more."""
 MODELS: tuple[Model, ...] = get_args(Model)
 
 
@@ -55,7 +57,7 @@ def _people(connection: Connection, integration_id: str, condition: ColumnElemen
     rows = connection.execute(
         select(tables.users)
         .where(PEOPLE.integration_id == integration_id, PEOPLE.deleted_at.is_(None), condition)
-        .limit(100)
+        .limit(MANY + 1)
     )
     return [_person(row) for row in rows]
 

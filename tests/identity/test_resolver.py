@@ -8,9 +8,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from bridge.errors import Code, Refusal
+from bridge.kombo.model import User
 from bridge.saml.model import Assertion, Attribute
 from bridge.settings.model import Tenant
 from bridge.simulator import seed
+from bridge.store import directory
+from bridge.store.engine import now_ms
 from tests.support.rooms import Rooms
 
 
@@ -191,3 +194,23 @@ async def test_people_too_long_unseen_are_asked_about_again(rooms: Rooms) -> Non
     assert await who(rooms, tenant, assertion(seed.JANE.remote_id)) == seed.JANE.remote_id
     await asyncio.sleep(1.1)
     assert await refused(rooms, tenant, assertion(seed.JANE.remote_id)) is Code.USER_UNKNOWN
+
+
+@pytest.mark.parametrize("entry", [{"email": "name_id"}, {"name_id": True, "remote_extract": r"(?P<id>[^|]+)\|\d+"}])
+async def test_one_active_person_among_more_than_can_be_looked_at_is_not_exactly_one(
+    rooms: Rooms, entry: dict[str, object]
+) -> None:
+    tenant = rooms.deployment.tenant("acme", identity=[entry])
+    await rooms.sync(tenant)
+    moment = datetime.now(UTC)
+
+    def people(active: set[int]) -> list[User]:
+        status = {True: "ACTIVE", False: "INACTIVE"}
+        return [User(f"u{n}", f"many|{n}", moment, work_email="many", status=status[n in active]) for n in range(120)]
+
+    await rooms.store.write(lambda c: directory.save_users(c, seed.ACME, people({0, 119})[:80], now_ms()))
+    assert await who(rooms, tenant, assertion("many")) == "many|0"
+    await rooms.store.write(lambda c: directory.save_users(c, seed.ACME, people({0, 119}), now_ms()))
+    assert await refused(rooms, tenant, assertion("many")) is Code.USER_AMBIGUOUS
+    await rooms.store.write(lambda c: directory.save_users(c, seed.ACME, people({0}), now_ms()))
+    assert await refused(rooms, tenant, assertion("many")) is Code.USER_AMBIGUOUS
