@@ -42,10 +42,10 @@ class Keeper:
         self._running: dict[str, asyncio.Task[None]] = {}
 
     async def run(self) -> None:
-        """Start each integration's pass when it is due; a few run side by side."""
+        """Start each integration's pass when it is due, the longest due first; a few run side by side."""
         try:
             while True:
-                for tenant in self._current().tenants.values():
+                for tenant in sorted(self._current().tenants.values(), key=self._due):
                     self._start_if_due(tenant)
                 await asyncio.sleep(TICK_SECONDS)
         finally:
@@ -53,13 +53,13 @@ class Keeper:
                 task.cancel()
             await asyncio.gather(*self._running.values(), return_exceptions=True)
 
+    def _due(self, tenant: Tenant) -> int:
+        """When to look at the tenant's integration again, in milliseconds since 1970; at first, now."""
+        return self._not_before.get(tenant.integration_id, 0)
+
     def _start_if_due(self, tenant: Tenant) -> None:
         integration = tenant.integration_id
-        if (
-            len(self._running) >= AT_ONCE
-            or integration in self._running
-            or self._not_before.get(integration, 0) > now_ms()
-        ):
+        if len(self._running) >= AT_ONCE or integration in self._running or self._due(tenant) > now_ms():
             return
         task = self._running[integration] = asyncio.ensure_future(self._turn(tenant))
         task.add_done_callback(lambda _: self._running.pop(integration, None))

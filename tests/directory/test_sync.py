@@ -128,3 +128,22 @@ async def test_a_keeper_outlives_a_kombo_that_is_away(rooms: Rooms, monkeypatch:
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_no_integration_waits_for_ever_behind_busier_ones(rooms: Rooms, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bridge.directory.keeper.AT_ONCE", 1)
+    monkeypatch.setattr("bridge.directory.keeper.TICK_SECONDS", 0.02)
+    for slug, integration in (("acme", seed.ACME), ("globex", seed.GLOBEX), ("initech", seed.INITECH)):
+        rooms.deployment.tenants[slug]["kombo"] = {"integration_id": integration, "sync_every": "1s"}
+    configuration = rooms.deployment.load()
+    await rooms.control("faults", kind="slow", seconds=0.4, count=None)
+    task = asyncio.ensure_future(Keeper(rooms.store, lambda: configuration, rooms.client).run())
+    try:
+        for _ in range(200):
+            await asyncio.sleep(0.05)
+            if all([await synced(rooms, each) for each in (seed.ACME, seed.GLOBEX, seed.INITECH, seed.VANDELAY)]):
+                break
+        assert await synced(rooms, seed.VANDELAY), "each pass takes longer than the time until the next is due"
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
