@@ -9,6 +9,7 @@ either.
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from enum import Enum, auto
 
@@ -77,7 +78,7 @@ def reading(name: bytes) -> bytes:
     return name.translate(_READING)
 
 
-class Names(dict[bytes, Kind]):
+class Names(dict[bytes, Kind], ABC):
     """What has been learnt about names as they were spelt. Bounded, since clients choose them.
 
     `names[name]` learns; it is a dictionary because it is asked for every header of every message.
@@ -91,8 +92,9 @@ class Names(dict[bytes, Kind]):
             self[name] = kind
         return kind
 
+    @abstractmethod
     def _classify(self, name: bytes) -> Kind:
-        raise NotImplementedError
+        """What a name means that has not been seen before."""
 
 
 class RequestNames(Names):

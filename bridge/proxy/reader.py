@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from abc import ABC, abstractmethod
 from collections import deque
 from typing import Any
 
@@ -28,7 +29,7 @@ from bridge.proxy.request import Exchange
 log = structlog.get_logger()
 
 
-class RequestReader(HttpToolsProtocol):
+class RequestReader(HttpToolsProtocol, ABC):
     """uvicorn's protocol class, whose parser fills a queue of `Exchange` in place of uvicorn's own state.
 
     That state belongs to the message that the parser is at, which after an `await`, or within one read, may be another
@@ -66,21 +67,21 @@ class RequestReader(HttpToolsProtocol):
 
     # What the subclass does with it
 
+    @abstractmethod
     def _advance(self) -> None:
         """Begin the next request, if there is one and its turn has come."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _body_read(self) -> None:
         """More of the current request's body has been read, or its end."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _abandon(self) -> None:
         """The body of the current request is malformed."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _tunnelled(self, data: bytes) -> bool:
         """Take bytes behind a WebSocket's head, if it has become one."""
-        raise NotImplementedError
 
     # Reading
 

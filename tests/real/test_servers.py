@@ -139,7 +139,7 @@ async def put(bridge: Bridge, sent: bytes) -> bytes:
     return answer
 
 
-async def test_only_what_was_decided_on_is_seen(start: Start, server: Server) -> None:  # noqa: F811
+async def test_only_what_was_decided_on_is_seen(start: Start, server: Server) -> None:  # noqa: F811  # the fixture
     bridge = await start(upstream=Upstream("http", "127.0.0.1", server.port))
     before = len(server.seen())
     cases = [request(case, number) for number, case in enumerate([*REQUESTS, *FRAMINGS])]
@@ -181,7 +181,7 @@ class ByPath:
 
 
 async def test_paths_are_routed_as_decided(
-    start: Start,  # noqa: F811
+    start: Start,  # noqa: F811  # the fixture
     server: Server,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
