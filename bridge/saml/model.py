@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
 
 Signed = Literal["any", "assertion", "response", "both"]
+Binding = Literal["redirect", "post"]
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where an IdP takes messages of one kind (SAML metadata 2.2.2); `response_url` is for answers, if elsewhere."""
+
+    binding: Binding
+    url: str
+    response_url: str | None = None
+
+    @property
+    def answers(self) -> str:
+        """The address for answers."""
+        return self.response_url or self.url
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,34 +36,83 @@ class IdentityProvider:
     certificates: tuple[str, ...]
     sso_redirect: str | None
     sso_post: str | None = None
+    logout: tuple[Endpoint, ...] = ()
+    wants_signed_requests: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceProvider:
-    """The bridge towards one tenant: one entityID and one ACS URL each, never derived from a request."""
+    """The bridge towards one tenant: its own entityID and URLs, never derived from a request.
+
+    `former_acs` is the ACS of an older service provider, which the IdP already trusts; where there is one, logins ask
+    for it. A response must be addressed to the one of the two to which it was posted.
+    """
 
     entity_id: str
     acs: str
+    slo: str = ""
+    former_acs: str | None = None
+
+    @property
+    def requested_acs(self) -> str:
+        """Where the IdP is asked to answer."""
+        return self.former_acs or self.acs
+
+
+@dataclass(frozen=True, slots=True)
+class SpKey:
+    """An RSA key of the bridge's as a service provider: signs requests, decrypts assertions.
+
+    The certificate is self-signed: IdPs take it from our metadata as a mere carrier of the public key.
+    """
+
+    id: str
+    private_pem: bytes = field(repr=False)
+    certificate_pem: str
+
+
+@dataclass(frozen=True, slots=True)
+class NameId:
+    """A NameID with what makes it one person's (SAML core 2.2.2): a logout names people by all of it."""
+
+    value: str
+    format: str | None = None
+    name_qualifier: str | None = None
+    sp_name_qualifier: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """What a response must fit. `request_id` is None where no login is under way (IdP-initiated)."""
+    """What a response must fit. `request_id` is None where no login is under way (IdP-initiated).
+
+    `posted_to` is the one of the party's ACS URLs that received it, `keys` are those that may decrypt it.
+    """
 
     provider: IdentityProvider
     party: ServiceProvider
     request_id: str | None
     signed: Signed = "any"
     clock_skew: timedelta = timedelta(seconds=60)
+    keys: tuple[SpKey, ...] = ()
+    accept_sha1: bool = False
+    posted_to: str | None = None
+
+    @property
+    def acs(self) -> str:
+        return self.posted_to or self.party.acs
 
 
 @dataclass(frozen=True, slots=True)
 class Attribute:
-    """One attribute of the assertion; values are trimmed, empty ones are gone."""
+    """One attribute of the assertion; values are trimmed, empty ones are gone.
+
+    `unreadable` says why the values cannot be used for an identity, if so; `values` is empty then.
+    """
 
     name: str
     friendly_name: str | None
     values: tuple[str, ...]
+    unreadable: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +124,16 @@ class Assertion:
 
     id: str
     issuer: str
-    name_id: str | None
-    name_id_format: str | None
+    subject: NameId | None
     attributes: tuple[Attribute, ...]
+    issued: datetime
     authn_instant: datetime
     session_index: str | None
     session_not_on_or_after: datetime | None
     expires: datetime
     in_response_to: str | None
+
+    @property
+    def name_id(self) -> str | None:
+        """The NameID's value."""
+        return self.subject.value if self.subject else None

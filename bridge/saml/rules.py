@@ -63,7 +63,7 @@ def check_response(response: etree._Element, expectation: Expectation, clock: Cl
     issuer = response.find(tag("saml:Issuer"))
     if issuer is not None or signed:
         _check_issuer(issuer, expectation, "response")
-    destination, acs = response.get("Destination"), expectation.party.acs
+    destination, acs = response.get("Destination"), expectation.acs
     if destination != acs and (destination is not None or signed):
         raise rejected("destination", f"the response's Destination is {quoted(destination)}, not {quoted(acs)}")
     if expectation.request_id is not None and response.get("InResponseTo") is None:
@@ -138,7 +138,7 @@ def _check_confirmation(bearer: etree._Element, expectation: Expectation, clock:
     data = bearer.find(tag("saml:SubjectConfirmationData"))
     if data is None:
         raise rejected("subject_confirmation", "the bearer SubjectConfirmation has no SubjectConfirmationData")
-    recipient, acs = data.get("Recipient"), expectation.party.acs
+    recipient, acs = data.get("Recipient"), expectation.acs
     if recipient != acs:
         raise rejected("recipient", f"the assertion's Recipient is {quoted(recipient)}, not {quoted(acs)}")
     if data.get("NotBefore") is not None:

@@ -8,7 +8,7 @@ from datetime import datetime
 from lxml import etree
 
 from bridge.saml.document import BLANKS, XSI, children, tag, text
-from bridge.saml.model import Attribute
+from bridge.saml.model import Attribute, NameId
 from bridge.saml.refusals import quoted, rejected
 from bridge.saml.rules import Clock, instant
 
@@ -23,21 +23,21 @@ _FORBIDDEN_CATEGORIES = {"Cc", "Cs", "Zl", "Zp"}
 _INVISIBLE = {*"\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069", "\ufeff"}
 
 
-def read_name_id(assertion: etree._Element) -> tuple[str | None, str | None]:
-    """NameID and Format of the subject; None for the NameID where it is absent or empty."""
+def read_name_id(assertion: etree._Element) -> NameId | None:
+    """The subject's NameID; None where it is absent or empty."""
     subject = assertion.find(tag("saml:Subject"))
     name_id = None if subject is None else subject.find(tag("saml:NameID"))
     value = text(name_id)
     if name_id is None or not value:
-        return None, None
+        return None
     if len(value) > MAX_NAME_ID:
         raise rejected("name_id_length", f"the NameID is longer than {MAX_NAME_ID} characters")
     if not _is_plain(value):
         raise rejected("name_id_characters", "the NameID has a line break, a control character or one that hides text")
-    name_id_format = name_id.get("Format")
-    if name_id_format and not (_is_plain(name_id_format) and len(name_id_format) <= MAX_NAME_ID):
-        raise rejected("name_id_format", "the NameID's Format is not a URI")
-    return value, name_id_format
+    details = [name_id.get(name) for name in ("Format", "NameQualifier", "SPNameQualifier")]
+    if any(detail and not (_is_plain(detail) and len(detail) <= MAX_NAME_ID) for detail in details):
+        raise rejected("name_id_format", "the NameID's Format, or one of its qualifiers, is no plain text")
+    return NameId(value, *details)
 
 
 def read_attributes(assertion: etree._Element) -> tuple[Attribute, ...]:

@@ -16,7 +16,7 @@ from bridge.saml.guard import check_schema, check_shape, check_status, open_resp
 from bridge.saml.model import Assertion, Expectation, Signed
 from bridge.saml.profile import read_profile
 from bridge.saml.refusals import rejected
-from bridge.saml.rules import Clock, check_assertion, check_response
+from bridge.saml.rules import Clock, check_assertion, check_response, instant
 from bridge.saml.signature import verified
 from bridge.saml.statements import read_attributes, read_authentication, read_name_id
 
@@ -69,13 +69,13 @@ def _check_signed(response: bool, assertion: bool, wanted: Signed) -> None:
 def _read(assertion: etree._Element, expectation: Expectation, clock: Clock) -> Assertion:
     expires = check_assertion(assertion, expectation, clock)
     authenticated, session_index, session_end = read_authentication(assertion, clock)
-    name_id, name_id_format = read_name_id(assertion)
+    issued = instant(assertion, "IssueInstant")
     return Assertion(
         id=assertion.get("ID", ""),
         issuer=expectation.provider.entity_id,
-        name_id=name_id,
-        name_id_format=name_id_format,
+        subject=read_name_id(assertion),
         attributes=read_attributes(assertion),
+        issued=issued or clock.now,
         authn_instant=authenticated,
         session_index=session_index,
         session_not_on_or_after=session_end,

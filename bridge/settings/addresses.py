@@ -81,7 +81,8 @@ class Upstream:
         return written_as_text(cls, cls.parse, "http://127.0.0.1:9000")
 
 
-def _origin(text: str) -> str:
+def origin(text: str) -> str:
+    """An origin as browsers spell it; raises `ValueError`."""
     scheme, _, rest = text.partition("://")
     host, port = _host_or_none(rest)
     if scheme not in DEFAULT_PORTS or not host or port == 0:
@@ -138,4 +139,4 @@ Network = Annotated[
     from_text(_network),
     WithJsonSchema({"type": "string", "examples": ["10.0.0.0/8"]}),
 ]
-Origin = Annotated[str, AfterValidator(_origin)]
+Origin = Annotated[str, AfterValidator(origin)]

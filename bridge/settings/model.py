@@ -26,10 +26,11 @@ from bridge.settings.values import (
     Duration,
     EmailDomain,
     Flag,
+    FormerAcs,
     HeaderName,
     Host,
     HttpUrl,
-    MetadataFile,
+    MetadataSource,
     Method,
     Network,
     Origin,
@@ -53,6 +54,7 @@ Claim = Literal["sub", "kombo_user", "tenant", "email"]
 OnLaunch = Literal["nothing", "enroll"]
 OnMiss = Literal["refuse", "next"]
 Unmatched = Literal["deny", "pass"]
+InFrames = Literal["new_tab", "inside"]
 Share = frozenset[Literal["email", "name"]]
 
 
@@ -156,6 +158,10 @@ class Service(Frozen):
     """The folder of the tenant files."""
     tenant_parameter: Parameter = "tenant"
     """The query parameter of a deep link that names the tenant."""
+    keep_fragment: Flag = False
+    """Whether the `#fragment` of a deep link survives the login; it costs a page with a script before each login."""
+    metadata_networks: tuple[Network, ...] = ()
+    """Private networks from which IdP metadata may be fetched by URL; public addresses need no permission."""
     kombo: Kombo = Field(examples=['{api_key: "${KOMBO_API_KEY}"}'])
     """How Kombo is reached; a tenant may override any key."""
     session: SessionLife = SessionLife()
@@ -183,18 +189,28 @@ class Service(Frozen):
 class Saml(Frozen):
     """One tenant's IdP and what its answers must look like."""
 
-    metadata: MetadataFile = Field(examples=["acme-idp.xml"])
-    """The IdP's metadata, a file."""
+    metadata: MetadataSource = Field(examples=["acme-idp.xml"])
+    """The IdP's metadata: a file beside this one, or an https URL that is refreshed."""
+    metadata_certificate: SettingPath | None = None
+    """A PEM file: the metadata must then be signed by this certificate's key."""
     idp_initiated: Flag = False
     """Whether an answer that nobody asked for may start a session."""
     signed: Signed = "any"
     """Which signature must cover the assertion."""
     sign_requests: Flag = False
-    """Whether AuthnRequests are signed."""
+    """Whether AuthnRequests are signed. They are in any case where the IdP's metadata wants it."""
+    accept_sha1: Flag = False
+    """Whether signatures with SHA-1 count, for an IdP that can make no others. Forging one is affordable today."""
+    own_keys: Flag = False
+    """Whether this tenant's IdP is shown keys of the tenant's own, instead of the deployment's."""
+    single_logout: Flag = False
+    """Whether logging out here also ends the IdP's own session. What the IdP ends always ends here."""
     clock_skew: ClockSkew = timedelta(seconds=60)
     """How far the IdP's clock may be off; at most 5m."""
     sp_entity_id: Word | None = None
     """The bridge's entityID for this tenant, where its IdP already trusts an older one."""
+    sp_acs: FormerAcs | None = Field(default=None, examples=["https://learn.example.com/Shibboleth.sso/SAML2/POST"])
+    """The ACS of that older service provider, on one of our hosts; tenants may share it."""
 
 
 class IdentityEntry(Frozen):
@@ -233,6 +249,9 @@ class TenantBase(Frozen):
     """The tenant's IdP."""
     share: Share = frozenset({"email", "name"})
     """What of the person, beside ids, the platform receives."""
+    in_frames: InFrames = "new_tab"
+    """What happens to a course opened in a frame of the LMS without a session: `new_tab` offers to open it in a tab of
+    its own, `inside` signs in within the frame, by cookies that are partitioned to the LMS's site."""
 
 
 class Tenant(TenantBase):

@@ -213,6 +213,8 @@ def read_tenant(path: Path, service: Service, environ: Mapping[str, str], files:
     problems = [document.problem(("hosts", index), message) for index, message in hosts.problems()]
     provider: IdentityProvider | None = None
     try:
+        if isinstance(form.saml.metadata, str):
+            raise MetadataError("it has not been fetched yet")
         files.add(form.saml.metadata)
         provider = read_idp_metadata(read_bytes(form.saml.metadata, MAX_BYTES))
         if provider.sso_redirect is None:
@@ -245,6 +247,8 @@ def _complete(form: TenantFile, slug: str, service: Service, hosts: _Hosts, prov
         party=ServiceProvider(
             entity_id=form.saml.sp_entity_id or f"{service.public_url}/_bridge/saml/{slug}/metadata",
             acs=f"{hosts.login_origin}/_bridge/saml/{slug}/acs",
+            slo=f"{hosts.login_origin}/_bridge/saml/{slug}/slo",
+            former_acs=form.saml.sp_acs,
         ),
         identity=tuple(entry.entry() for entry in form.identity),
         gate=form.gate.gate(),
@@ -252,6 +256,7 @@ def _complete(form: TenantFile, slug: str, service: Service, hosts: _Hosts, prov
         unmatched=form.unmatched,
         session=form.session.over(service.session),
         share=form.share,
+        in_frames=form.in_frames,
     )
 
 

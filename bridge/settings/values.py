@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Self
+from urllib.parse import urlsplit
 
 import re2
 from pydantic import (
@@ -25,7 +26,8 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, PydanticCustomError
 
-from bridge.settings.addresses import Address, EmailDomain, Host, HttpUrl, Network, Origin, Upstream
+from bridge.hosts import host_and_port, is_loopback
+from bridge.settings.addresses import Address, EmailDomain, Host, HttpUrl, Network, Origin, Upstream, origin
 from bridge.settings.written import folder_of, from_text, written_as_text
 
 Slug = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
@@ -33,6 +35,8 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _PARAMETER = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _HEADER = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,63}")
 _TOKEN = re.compile(r"[!-~]+")
+_URL = re.compile(r"https?://[!$-;=?-\[\]_a-z~]+", re.IGNORECASE)
+_METADATA_URL = "write an address such as https://idp.acme.com/metadata, without user or fragment"
 _OWN_HEADERS = re.compile(
     r"(x-kombo-|x-forwarded-).*|host|(proxy-)?connection|keep-alive|content-length|transfer-encoding|te|trailer|upgrade"
     r"|expect|cookie|forwarded|proxy-authorization",
@@ -130,12 +134,38 @@ def _file_name(text: str) -> Path:
     return Path(text)
 
 
-def _no_url(text: str) -> str:
-    if re.match(r"https?://", text, re.IGNORECASE):
-        raise ValueError(
-            "save the IdP's metadata as a file beside this one: an address is not supported in this version"
-        )
+def _metadata_source(text: str) -> Path | str:
+    if not re.match(r"https?:", text, re.IGNORECASE):
+        return _file_name(text)
+    try:
+        url = urlsplit(text)
+        host, port = host_and_port(url.netloc)
+    except ValueError:
+        raise ValueError(_METADATA_URL) from None
+    if not _URL.fullmatch(text) or "#" in text or port == 0 or len(text) > 2048:
+        raise ValueError(_METADATA_URL)
+    if url.scheme != "https" and not (url.scheme == "http" and is_loopback(host)):
+        raise ValueError("write https://…: whoever changes the metadata on the way decides who signs in")
     return text
+
+
+def _resolved_source(source: Path | str, info: ValidationInfo) -> Path | str:
+    return source if isinstance(source, str) else _resolved(source, info)
+
+
+def _former_acs(text: str) -> str:
+    origin, path = _origin_and_path(text)
+    if not path or path == "/" or path.lower().startswith("/_bridge") or "//" in path or "/." in path:
+        raise ValueError("write the whole URL of the older ACS: https://learn.example.com/saml/acs")
+    return origin + path
+
+
+def _origin_and_path(text: str) -> tuple[str, str]:
+    """An URL without query and fragment, its origin spelt as browsers do."""
+    head, slash, path = text.partition("://")[2].partition("/")
+    if not re.fullmatch(r"[A-Za-z0-9/._~!$&'()*+,=:@-]*", path):
+        raise ValueError("write a URL of plain characters, without query, fragment or percent signs")
+    return origin(f"{text.partition('://')[0]}://{head}"), slash + path
 
 
 def _state(text: str, info: ValidationInfo) -> str:
@@ -233,7 +263,13 @@ Distinct = AfterValidator(_distinct)
 Flag = Annotated[bool, from_text(_flag)]
 HeaderName = Annotated[str, AfterValidator(_header_name)]
 SettingPath = Annotated[Path, from_text(_file_name), AfterValidator(_resolved), _string("tenants")]
-MetadataFile = Annotated[SettingPath, from_text(_no_url), _string("acme-idp.xml")]
+FormerAcs = Annotated[str, AfterValidator(_former_acs)]
+MetadataSource = Annotated[
+    Path | str,
+    from_text(_metadata_source),
+    AfterValidator(_resolved_source),
+    _string("acme-idp.xml", "https://idp.acme.com/metadata"),
+]
 Method = Annotated[str, AfterValidator(_method)]
 Parameter = Annotated[str, AfterValidator(_parameter)]
 RoutePath = Annotated[str, AfterValidator(_route_path)]
@@ -252,10 +288,11 @@ __all__ = [
     "Duration",
     "EmailDomain",
     "Flag",
+    "FormerAcs",
     "HeaderName",
     "Host",
     "HttpUrl",
-    "MetadataFile",
+    "MetadataSource",
     "Method",
     "Network",
     "Origin",

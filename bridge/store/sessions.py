@@ -29,6 +29,9 @@ class SessionRow:
     created_at: int
     used_at: int
     ends_at: int
+    name_id: str | None = None
+    name_digest: str | None = None
+    session_index: str | None = None
 
 
 def add(connection: Connection, row: SessionRow) -> None:

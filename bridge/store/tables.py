@@ -25,7 +25,11 @@ sessions = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("used_at", BigInteger, nullable=False),
     Column("ends_at", BigInteger, nullable=False),
+    Column("name_id", Text),
+    Column("name_digest", String(64)),
+    Column("session_index", Text),
     Index("sessions_user", "tenant", "user_id"),
+    Index("sessions_name", "tenant", "name_digest"),
     Index("sessions_ends", "ends_at"),
 )
 
@@ -45,6 +49,8 @@ keys = Table(
     Column("purpose", String(16), nullable=False),
     Column("created_at", BigInteger, nullable=False),
     Column("sealed", Text, nullable=False),
+    Column("scope", String(63), nullable=False, server_default=""),
+    Column("certificate", Text),
 )
 
 leases = Table(
@@ -54,6 +60,28 @@ leases = Table(
     Column("holder", String(64), nullable=False),
     Column("epoch", Integer, nullable=False),
     Column("expires_at", BigInteger, nullable=False),
+)
+
+idp_metadata = Table(
+    "idp_metadata",
+    metadata,
+    Column("tenant", String(63), primary_key=True),
+    Column("url", String(2048), primary_key=True),
+    Column("document", Text, nullable=False),
+    Column("etag", String(512)),
+    Column("fetched_at", BigInteger, nullable=False),
+    Column("checked_at", BigInteger, nullable=False),
+    Column("held", Text),
+    Index("idp_metadata_fetched", "fetched_at"),
+)
+
+idp_clocks = Table(
+    "idp_clocks",
+    metadata,
+    Column("tenant", String(63), primary_key=True),
+    Column("provider", Text, nullable=False),
+    Column("offset_ms", BigInteger, nullable=False),
+    Column("measured_at", BigInteger, nullable=False),
 )
 
 users = Table(

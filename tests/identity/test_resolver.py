@@ -9,7 +9,7 @@ import pytest
 
 from bridge.errors import Code, Refusal
 from bridge.kombo.model import User
-from bridge.saml.model import Assertion, Attribute
+from bridge.saml.model import Assertion, Attribute, NameId
 from bridge.settings.model import Tenant
 from bridge.simulator import seed
 from bridge.store import directory
@@ -22,12 +22,12 @@ def assertion(name_id: str | None = None, **attributes: str | tuple[str, ...]) -
     return Assertion(
         id="_a",
         issuer="idp",
-        name_id=name_id,
-        name_id_format=None,
+        subject=NameId(name_id) if name_id else None,
         attributes=tuple(
             Attribute(name, None, (values,) if isinstance(values, str) else values)
             for name, values in attributes.items()
         ),
+        issued=moment,
         authn_instant=moment,
         session_index=None,
         session_not_on_or_after=None,

@@ -29,7 +29,7 @@ def test_attributes_are_optional(attributes, read):
 @pytest.mark.parametrize("name_id", [None, "", " \n\t "])
 def test_a_name_id_is_optional(name_id):
     assertion = verify(response(name_id=name_id), expectation(), now=NOW)
-    assert (assertion.name_id, assertion.name_id_format) == (None, None)
+    assert assertion.subject is None
 
 
 def test_text_is_read_exactly():
