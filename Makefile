@@ -10,13 +10,21 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gen
 INSTALLED := $(VENV)/.installed
 DEVELOPED := $(VENV)/.developed
 
-.PHONY: demo test lint format bench lock clean
+.PHONY: demo test long fuzz lint format bench lock clean
 
 demo: $(INSTALLED)
 	$(BIN)/kombo-bridge demo
 
 test: $(DEVELOPED)
 	$(BIN)/python -m pytest -n auto --dist loadfile
+
+long: $(DEVELOPED)
+	$(BIN)/python -m pytest -m long tests/long
+
+# Broken messages in numbers; `make fuzz EXAMPLES=1000000` for a night of it.
+EXAMPLES ?= 20000
+fuzz: $(DEVELOPED)
+	BRIDGE_FUZZ_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest -n auto tests/fuzz
 
 lint: $(DEVELOPED)
 	$(BIN)/ruff check .

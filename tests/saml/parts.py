@@ -58,6 +58,11 @@ def response(signer: str = "idp", **changes: Any) -> str:
     return signed_response(key(signer), **arguments)
 
 
+def shape_names() -> list[str]:
+    """The IdPs of which there is a shape."""
+    return sorted(path.stem for path in SHAPES.glob("*.xml"))
+
+
 def shape(name: str, signer: str = "idp") -> str:
     """A response as some IdP writes it (`shapes/NAME.xml`), filled in and signed, base64."""
     data = filled((SHAPES / f"{name}.xml").read_bytes())
