@@ -6,15 +6,12 @@ Nothing here takes part in judging a response.
 from __future__ import annotations
 
 import base64
-import secrets
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
-from typing import Any, Literal
+from typing import Literal
 
-import xmlsec
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -27,7 +24,10 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from lxml import etree
 
+from bridge.demo.encryption import Encryption, encrypt_assertion
 from bridge.saml.document import ASSERTION, DSIG, METADATA, PROTOCOL, XSI, parse, tag, text
+from bridge.saml.sending import add, instant_text, new_id
+from bridge.saml.signing import certificate_base64, sign_element
 
 MAX_REQUEST = 64 * 1024
 
@@ -76,25 +76,18 @@ class IdpKey:
     @property
     def certificate_base64(self) -> str:
         """As it stands in an X509Certificate element."""
-        return "".join(self.certificate_pem.splitlines()[1:-1])
-
-    @property
-    def transform(self) -> Any:
-        """The signature algorithm for this kind of key."""
-        key = x509.load_pem_x509_certificate(self.certificate_pem.encode()).public_key()
-        ecdsa = isinstance(key, ec.EllipticCurvePublicKey)
-        return xmlsec.constants.TransformEcdsaSha256 if ecdsa else xmlsec.constants.TransformRsaSha256
+        return certificate_base64(self.certificate_pem)
 
 
 def idp_metadata(entity_id: str, key: IdpKey, sso_url: str) -> bytes:
     """Metadata of an IdP with one address for HTTP-Redirect."""
     root = etree.Element(tag("md:EntityDescriptor"), nsmap={"md": METADATA, "ds": DSIG}, entityID=entity_id)
-    role = _add(root, "md:IDPSSODescriptor", protocolSupportEnumeration=PROTOCOL, WantAuthnRequestsSigned="false")
-    data = _add(_add(_add(role, "md:KeyDescriptor", use="signing"), "ds:KeyInfo"), "ds:X509Data")
-    _add(data, "ds:X509Certificate", key.certificate_base64)
-    _add(role, "md:NameIDFormat", UNSPECIFIED)
+    role = add(root, "md:IDPSSODescriptor", protocolSupportEnumeration=PROTOCOL, WantAuthnRequestsSigned="false")
+    data = add(add(add(role, "md:KeyDescriptor", use="signing"), "ds:KeyInfo"), "ds:X509Data")
+    add(data, "ds:X509Certificate", key.certificate_base64)
+    add(role, "md:NameIDFormat", UNSPECIFIED)
     binding = "urn:oasis:names:tc:SAML:2.0:bindings:HTTP-Redirect"
-    _add(role, "md:SingleSignOnService", Binding=binding, Location=sso_url)
+    add(role, "md:SingleSignOnService", Binding=binding, Location=sso_url)
     return etree.tostring(root, xml_declaration=True, encoding="UTF-8")
 
 
@@ -112,8 +105,9 @@ def signed_response(
     now: datetime,
     lifetime: timedelta = timedelta(minutes=5),
     sign: Sign = "assertion",
+    encryption: Encryption | None = None,
 ) -> str:
-    """A base64 SAMLResponse, as an IdP posts it to the ACS."""
+    """A base64 SAMLResponse, as an IdP posts it to the ACS; an assertion is signed before it is encrypted."""
     response = unsigned_response(
         issuer=issuer,
         acs=acs,
@@ -128,6 +122,8 @@ def signed_response(
     )
     if sign in ("assertion", "both"):
         sign_element(response[-1], key)
+    if encryption:
+        encrypt_assertion(response, encryption)
     if sign in ("response", "both"):
         sign_element(response, key)
     return base64.b64encode(etree.tostring(response)).decode()
@@ -147,66 +143,31 @@ def unsigned_response(
     lifetime: timedelta,
 ) -> etree._Element:
     """The tree of a successful response with one bearer assertion (SAML profiles 4.1.4.2)."""
-    instant, end = _instant(now), _instant(now + lifetime)
+    instant, end = instant_text(now), instant_text(now + lifetime)
     answered = {"InResponseTo": in_response_to} if in_response_to else {}
     response = etree.Element(
         tag("samlp:Response"),
         nsmap={"samlp": PROTOCOL, "saml": ASSERTION},
-        attrib={"ID": _new_id(), "Version": "2.0", "IssueInstant": instant, "Destination": acs, **answered},
+        attrib={"ID": new_id(), "Version": "2.0", "IssueInstant": instant, "Destination": acs, **answered},
     )
-    _add(response, "saml:Issuer", issuer)
-    _add(_add(response, "samlp:Status"), "samlp:StatusCode", Value=_SUCCESS)
-    assertion = _add(response, "saml:Assertion", ID=_new_id(), Version="2.0", IssueInstant=instant)
-    _add(assertion, "saml:Issuer", issuer)
-    subject = _add(assertion, "saml:Subject")
+    add(response, "saml:Issuer", issuer)
+    add(add(response, "samlp:Status"), "samlp:StatusCode", Value=_SUCCESS)
+    assertion = add(response, "saml:Assertion", ID=new_id(), Version="2.0", IssueInstant=instant)
+    add(assertion, "saml:Issuer", issuer)
+    subject = add(assertion, "saml:Subject")
     if name_id is not None:
-        _add(subject, "saml:NameID", name_id, Format=name_id_format)
-    confirmation = _add(subject, "saml:SubjectConfirmation", Method="urn:oasis:names:tc:SAML:2.0:cm:bearer")
-    _add(confirmation, "saml:SubjectConfirmationData", Recipient=acs, NotOnOrAfter=end, **answered)
-    begin = _instant(now - timedelta(seconds=30))
-    conditions = _add(assertion, "saml:Conditions", NotBefore=begin, NotOnOrAfter=end)
-    _add(_add(conditions, "saml:AudienceRestriction"), "saml:Audience", audience)
-    statement = _add(assertion, "saml:AuthnStatement", AuthnInstant=instant, SessionIndex=_new_id())
+        add(subject, "saml:NameID", name_id, Format=name_id_format)
+    confirmation = add(subject, "saml:SubjectConfirmation", Method="urn:oasis:names:tc:SAML:2.0:cm:bearer")
+    add(confirmation, "saml:SubjectConfirmationData", Recipient=acs, NotOnOrAfter=end, **answered)
+    begin = instant_text(now - timedelta(seconds=30))
+    conditions = add(assertion, "saml:Conditions", NotBefore=begin, NotOnOrAfter=end)
+    add(add(conditions, "saml:AudienceRestriction"), "saml:Audience", audience)
+    statement = add(assertion, "saml:AuthnStatement", AuthnInstant=instant, SessionIndex=new_id())
     context = "urn:oasis:names:tc:SAML:2.0:ac:classes:PasswordProtectedTransport"
-    _add(_add(statement, "saml:AuthnContext"), "saml:AuthnContextClassRef", context)
+    add(add(statement, "saml:AuthnContext"), "saml:AuthnContextClassRef", context)
     if attributes:
         _add_attributes(assertion, attributes, attribute_format)
     return response
-
-
-def sign_element(element: etree._Element, key: IdpKey) -> None:
-    """Signs an element, with the signature enveloped in it."""
-    fill_signature(place_signature(element, key), key)
-
-
-def place_signature(element: etree._Element, key: IdpKey) -> etree._Element:
-    """An enveloped signature, still to be filled, where the schema wants it: after the Issuer."""
-    constants = xmlsec.constants
-    signature = xmlsec.template.create(element, constants.TransformExclC14N, key.transform, ns="ds")
-    reference = xmlsec.template.add_reference(signature, constants.TransformSha256, uri=f"#{element.get('ID')}")
-    xmlsec.template.add_transform(reference, constants.TransformEnveloped)
-    xmlsec.template.add_transform(reference, constants.TransformExclC14N)
-    data = xmlsec.template.add_x509_data(xmlsec.template.ensure_key_info(signature))
-    _add(data, "ds:X509Certificate", key.certificate_base64)
-    element.insert(1, signature)
-    return signature
-
-
-def fill_signature(signature: etree._Element, key: IdpKey) -> None:
-    """Computes the digests and the value of a signature that stands in its place."""
-    signed = signature.getparent()
-    if signed is None:
-        raise ValueError("a signature must stand in the element that it signs")
-    context = xmlsec.SignatureContext()
-    context.key = _signing_key(key.private_pem)
-    context.register_id(signed, "ID")
-    context.sign(signature)
-
-
-@lru_cache(maxsize=64)
-def _signing_key(private_pem: bytes) -> xmlsec.Key:
-    """Loading checks the key, which takes longer than signing."""
-    return xmlsec.Key.from_memory(private_pem, xmlsec.constants.KeyDataFormatPem)
 
 
 def read_authn_request(saml_request: str) -> tuple[str, str, str]:
@@ -240,20 +201,6 @@ def _add_attributes(
 ) -> None:
     statement = etree.SubElement(assertion, tag("saml:AttributeStatement"), nsmap={"xs": _XS, "xsi": XSI})
     for name, values in attributes.items():
-        attribute = _add(statement, "saml:Attribute", Name=name, NameFormat=attribute_format)
+        attribute = add(statement, "saml:Attribute", Name=name, NameFormat=attribute_format)
         for value in (values,) if isinstance(values, str) else values:
-            _add(attribute, "saml:AttributeValue", value).set(tag("xsi:type"), "xs:string")
-
-
-def _add(parent: etree._Element, name: str, content: str | None = None, **attributes: str) -> etree._Element:
-    element = etree.SubElement(parent, tag(name), attributes)
-    element.text = content
-    return element
-
-
-def _new_id() -> str:
-    return f"_{secrets.token_hex(20)}"
-
-
-def _instant(moment: datetime) -> str:
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+            add(attribute, "saml:AttributeValue", value).set(tag("xsi:type"), "xs:string")

@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 from bridge.errors import Code, Refusal
-from bridge.saml.model import Assertion
+from bridge.saml.model import Assertion, Attribute
 from bridge.settings.model import IdentityEntry
 
 
 def asserted(assertion: Assertion, entry: IdentityEntry) -> str | None:
     """The value that the entry names, or None where the assertion does not carry it.
 
-    Two distinct values could be read as two people: raises `Refusal` (`user_ambiguous`).
+    Raises `Refusal`: `user_ambiguous` for two distinct values, which could be two people, and `identifier_missing` for
+    one that has no one reading. Neither is passed over for the next entry, which may be a weaker one.
     """
     if entry.source is None:
         return assertion.name_id
-    values = _attribute(assertion, entry.source)
+    found = _attributes(assertion, entry.source)
+    for attribute in found:
+        if attribute.unreadable:
+            raise Refusal(
+                Code.IDENTIFIER_MISSING,
+                f"the attribute {entry.source} cannot identify anybody: {attribute.unreadable}; let the IdP send plain"
+                " text in it",
+            )
+    values = {value for attribute in found for value in attribute.values if value}
     if len(values) > 1:
         raise Refusal(
             Code.USER_AMBIGUOUS, f"the attribute {entry.source} carries {len(values)} different values; one is expected"
@@ -22,11 +31,10 @@ def asserted(assertion: Assertion, entry: IdentityEntry) -> str | None:
     return next(iter(values), None)
 
 
-def _attribute(assertion: Assertion, name: str) -> set[str]:
-    """Distinct values by exact `Name`; by `FriendlyName` only where no `Name` fits."""
+def _attributes(assertion: Assertion, name: str) -> list[Attribute]:
+    """Those of that exact `Name`; by `FriendlyName` only where no `Name` fits."""
     named = [attribute for attribute in assertion.attributes if attribute.name == name]
-    found = named or [attribute for attribute in assertion.attributes if attribute.friendly_name == name]
-    return {value for attribute in found for value in attribute.values if value}
+    return named or [attribute for attribute in assertion.attributes if attribute.friendly_name == name]
 
 
 def extracted(entry: IdentityEntry, value: str) -> str | None:

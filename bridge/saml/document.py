@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 from lxml import etree
@@ -17,7 +18,10 @@ PROTOCOL = "urn:oasis:names:tc:SAML:2.0:protocol"
 METADATA = "urn:oasis:names:tc:SAML:2.0:metadata"
 DSIG = "http://www.w3.org/2000/09/xmldsig#"
 EXC_C14N = "http://www.w3.org/2001/10/xml-exc-c14n#"
+XMLDSIG_MORE = "http://www.w3.org/2001/04/xmldsig-more#"
 XENC = "http://www.w3.org/2001/04/xmlenc#"
+XENC11 = "http://www.w3.org/2009/xmlenc11#"
+XS = "http://www.w3.org/2001/XMLSchema"
 XSI = "http://www.w3.org/2001/XMLSchema-instance"
 
 PREFIXES = {
@@ -27,6 +31,7 @@ PREFIXES = {
     "ds": DSIG,
     "ec": EXC_C14N,
     "xenc": XENC,
+    "xenc11": XENC11,
     "xsi": XSI,
 }
 
@@ -34,6 +39,7 @@ BLANKS = " \t\r\n"
 MAX_DEPTH = 50
 MAX_ATTRIBUTES = 64
 MAX_NAMESPACES = 64
+MAX_NAMESPACE = 256
 
 _BOM = b"\xef\xbb\xbf"
 _DECLARATION = re.compile(
@@ -50,6 +56,7 @@ class DocumentError(ValueError):
         self.check = check
 
 
+@cache
 def tag(name: str) -> str:
     """`saml:Assertion` in lxml's notation."""
     prefix, _, local = name.partition(":")
@@ -73,6 +80,13 @@ def parse(data: bytes, *, max_bytes: int, max_elements: int) -> etree._Element:
         raise DocumentError("encoding", "it is not XML 1.0 in UTF-8")
     if b"<!DOCTYPE" in data or b"<!ENTITY" in data:
         raise DocumentError("doctype", "it has a DOCTYPE")
+    root = reparse(data)
+    _check_limits(root, max_elements)
+    return root
+
+
+def reparse(data: bytes) -> etree._Element:
+    """The root of what we have written ourselves from a tree that `parse` had checked; raises `DocumentError`."""
     # One parser each: lxml locks a parser while it parses, and making one costs a microsecond.
     parser = etree.XMLParser(
         encoding="utf-8",
@@ -91,12 +105,14 @@ def parse(data: bytes, *, max_bytes: int, max_elements: int) -> etree._Element:
     log: Any = parser.error_log
     if log.filter_from_errors():
         raise DocumentError("xml", "it is not well-formed XML with namespaces")
-    _check_limits(root, max_elements)
     return root
 
 
 def _check_limits(root: etree._Element, max_elements: int) -> None:
-    """Canonicalization sorts attributes and searches namespaces upwards, element by element: seconds, without these."""
+    """Canonicalization sorts attributes, searches namespaces upwards and writes them out again, element by element.
+
+    Without these limits that costs seconds, and hundreds of megabytes.
+    """
     elements = depth = namespaces = 0
     for event, element in etree.iterwalk(root, events=("start", "end", "start-ns", "end-ns")):
         match event:
@@ -114,6 +130,8 @@ def _check_limits(root: etree._Element, max_elements: int) -> None:
                 namespaces += 1
                 if namespaces > MAX_NAMESPACES:
                     raise DocumentError("namespaces", f"more than {MAX_NAMESPACES} namespaces are in scope somewhere")
+                if len(element[1]) > MAX_NAMESPACE:
+                    raise DocumentError("namespaces", f"a namespace is longer than {MAX_NAMESPACE} characters")
             case "end-ns":
                 namespaces -= 1
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
 
 Signed = Literal["any", "assertion", "response", "both"]
 Binding = Literal["redirect", "post"]
+Kind = Literal["SAMLRequest", "SAMLResponse"]
+"""The parameter in which a message travels (SAML bindings 3.4.4, 3.5.4)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,22 @@ class SpKey:
     id: str
     private_pem: bytes = field(repr=False)
     certificate_pem: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A message on its way through the browser: a redirect to `url`, or a form of `fields` that is posted to it."""
+
+    url: str
+    fields: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OutgoingRequest:
+    """A request that was made: its id, which the answer must name, and how it is sent."""
+
+    id: str
+    send: Outgoing
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,8 @@
 
 XML signatures can name transforms that compute (XSLT, XPath), references to files, and algorithms that anyone can
 forge. SAML needs none of that (SAML core 5.4): one reference to the enclosing element, the enveloped-signature
-transform, exclusive canonicalization, RSA or ECDSA with SHA-2.
+transform, exclusive canonicalization, RSA or ECDSA with SHA-2; or RSA with SHA-1, where a tenant opts in for an IdP
+that can do no better.
 """
 
 from __future__ import annotations
@@ -14,15 +15,19 @@ from dataclasses import dataclass
 
 from lxml import etree
 
-from bridge.saml.document import EXC_C14N, children, tag
+from bridge.saml.document import DSIG, EXC_C14N, XENC, XMLDSIG_MORE, children, tag
 from bridge.saml.refusals import quoted, rejected
 
-_MORE = "http://www.w3.org/2001/04/xmldsig-more#"
-_XENC = "http://www.w3.org/2001/04/xmlenc#"
-ENVELOPED = "http://www.w3.org/2000/09/xmldsig#enveloped-signature"
+ENVELOPED = f"{DSIG}enveloped-signature"
 
-SIGNATURE_ALGORITHMS = frozenset(f"{_MORE}{key}-sha{bits}" for key in ("rsa", "ecdsa") for bits in (256, 384, 512))
-DIGESTS = {f"{_XENC}sha256": "sha256", f"{_MORE}sha384": "sha384", f"{_XENC}sha512": "sha512"}
+SIGNATURE_ALGORITHMS = frozenset(
+    f"{XMLDSIG_MORE}{key}-sha{bits}" for key in ("rsa", "ecdsa") for bits in (256, 384, 512)
+)
+RSA_SHA1 = f"{DSIG}rsa-sha1"
+SHA1 = f"{DSIG}sha1"
+DIGESTS = {f"{XENC}sha256": "sha256", f"{XMLDSIG_MORE}sha384": "sha384", f"{XENC}sha512": "sha512", SHA1: "sha1"}
+KEY_INFO = {tag("ds:KeyName"), tag("ds:KeyValue"), tag("ds:X509Data")}
+"""What a KeyInfo may hold: names of keys, which are ignored, and nothing that leads elsewhere."""
 
 MAX_PREFIXES = 16
 MAX_PREFIX_LIST = 256
@@ -31,7 +36,6 @@ _CORE = [tag("ds:SignedInfo"), tag("ds:SignatureValue")]
 _PARTS = (_CORE, [*_CORE, tag("ds:KeyInfo")])
 _SIGNED_INFO = [tag("ds:CanonicalizationMethod"), tag("ds:SignatureMethod"), tag("ds:Reference")]
 _REFERENCE = [tag("ds:Transforms"), tag("ds:DigestMethod"), tag("ds:DigestValue")]
-_KEY_INFO = {tag("ds:KeyName"), tag("ds:KeyValue"), tag("ds:X509Data")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +50,12 @@ class Profile:
     digest: bytes
 
 
-def read_profile(signed: etree._Element) -> Profile | None:
-    """The profile of an element's own signature, None where it has no signature; raises `SamlRefusal`."""
+def read_profile(signed: etree._Element, *, accept_sha1: bool = False) -> Profile | None:
+    """The profile of an element's own signature, None where it has no signature; raises `SamlRefusal`.
+
+    `accept_sha1` is a tenant's opt-in for an IdP that signs with nothing better: chosen-prefix collisions of SHA-1 are
+    within reach of the rich, so it is never the default.
+    """
     signature = signed.find(tag("ds:Signature"))
     if signature is None:
         return None
@@ -61,11 +69,12 @@ def read_profile(signed: etree._Element) -> Profile | None:
     _check_key_info(signature)
     canonicalization, method, reference = signed_info
     _canonicalization(canonicalization, "canonicalization")
-    _check_algorithm(method, SIGNATURE_ALGORITHMS, "signature_algorithm")
-    return _read_reference(reference, signed.get("ID", ""))
+    check_signature_algorithm(method.get("Algorithm", ""), accept_sha1=accept_sha1)
+    _check_no_parameters(method, "signature_algorithm")
+    return _read_reference(reference, signed.get("ID", ""), accept_sha1)
 
 
-def _read_reference(reference: etree._Element, signed_id: str) -> Profile:
+def _read_reference(reference: etree._Element, signed_id: str, accept_sha1: bool) -> Profile:
     if set(reference.attrib) - {"Id"} != {"URI"} or reference.get("URI") != f"#{signed_id}":
         raise rejected(
             "reference_uri",
@@ -75,7 +84,8 @@ def _read_reference(reference: etree._Element, signed_id: str) -> Profile:
         raise rejected("signature_content", "a Reference has parts that it must not have")
     transforms, method, value = reference
     prefixes = _read_transforms(transforms)
-    _check_algorithm(method, DIGESTS.keys(), "digest_algorithm")
+    _check_algorithm(method.get("Algorithm", ""), DIGESTS.keys(), "digest_algorithm", accept_sha1)
+    _check_no_parameters(method, "digest_algorithm")
     try:
         digest = base64.b64decode("".join((value.text or "").split()), validate=True)
     except (binascii.Error, ValueError):
@@ -115,14 +125,21 @@ def _canonicalization(method: etree._Element, check: str) -> tuple[str, ...]:
     return prefixes
 
 
-def _check_algorithm(method: etree._Element, allowed: Collection[str], check: str) -> None:
-    algorithm = method.get("Algorithm", "")
-    if algorithm.endswith("sha1"):
+def check_signature_algorithm(algorithm: str, *, accept_sha1: bool) -> None:
+    """The algorithm of a signature, in a message or beside it; raises `SamlRefusal`."""
+    _check_algorithm(algorithm, SIGNATURE_ALGORITHMS | {RSA_SHA1}, "signature_algorithm", accept_sha1)
+
+
+def _check_algorithm(algorithm: str, allowed: Collection[str], check: str, accept_sha1: bool) -> None:
+    if algorithm.endswith("sha1") and not (accept_sha1 and algorithm in allowed):
         raise rejected("sha1", f"a signature uses SHA-1 ({quoted(algorithm)}): set the IdP to sign with SHA-256")
     if algorithm not in allowed:
         raise rejected(
             check, f"a signature uses {quoted(algorithm)}; allowed are RSA and ECDSA with SHA-256, -384, -512"
         )
+
+
+def _check_no_parameters(method: etree._Element, check: str) -> None:
     if len(method) > 0:
         raise rejected(check, "an algorithm of a signature has parameters, which none of the allowed ones has")
 
@@ -130,5 +147,5 @@ def _check_algorithm(method: etree._Element, allowed: Collection[str], check: st
 def _check_key_info(signature: etree._Element) -> None:
     """A key is never taken from the message; what could send libxmlsec looking for one is refused all the same."""
     for key_info in children(signature, "ds:KeyInfo"):
-        if not {child.tag for child in key_info} <= _KEY_INFO:
+        if not {child.tag for child in key_info} <= KEY_INFO:
             raise rejected("key_info", "a KeyInfo has other parts than KeyName, KeyValue and X509Data")

@@ -1,6 +1,9 @@
-"""How a refusal of a SAML response is worded: what was found, what was expected, nothing of the person."""
+"""How a refusal of a SAML message is worded: what was found, what was expected, nothing of the person."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from bridge.errors import Code, SamlRefusal
 
@@ -8,17 +11,28 @@ MAX_QUOTE = 200
 
 
 def rejected(check: str, reason: str) -> SamlRefusal:
-    """A SAML response that did not pass `check`."""
+    """A SAML message that did not pass `check`."""
     return SamlRefusal(Code.SAML_REJECTED, check, reason)
 
 
 def malformed(check: str, reason: str) -> SamlRefusal:
-    """No SAML response at all."""
+    """No SAML message at all."""
     return SamlRefusal(Code.SAML_MALFORMED, check, reason)
 
 
+@contextmanager
+def judging(what: str) -> Iterator[None]:
+    """Within it nothing but `SamlRefusal` is raised: whatever else goes wrong, the message did not pass."""
+    try:
+        yield
+    except SamlRefusal:
+        raise
+    except Exception as error:
+        raise rejected("internal", f"the {what} could not be judged: {type(error).__name__}") from error
+
+
 def quoted(value: str | None) -> str:
-    """A value of the response fit for a log line: at most 200 printable characters."""
+    """A value of the message fit for a log line: at most 200 printable characters."""
     if value is None:
         return "nothing"
     cut = value[:MAX_QUOTE]

@@ -1,64 +1,66 @@
-"""AuthnRequests by HTTP-Redirect (SAML profiles 4.1.4.1, bindings 3.4)."""
+"""AuthnRequests by HTTP-Redirect or HTTP-POST (SAML profiles 4.1.4.1, bindings 3.4 and 3.5)."""
 
 from __future__ import annotations
 
-import secrets
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
-from urllib.parse import urlencode
 from xml.sax.saxutils import escape
 
+from lxml import etree
 from onelogin.saml2.authn_request import OneLogin_Saml2_Authn_Request
 from onelogin.saml2.errors import OneLogin_Saml2_Error
 from onelogin.saml2.settings import OneLogin_Saml2_Settings
 
 from bridge.errors import MetadataError
-from bridge.saml.model import IdentityProvider, ServiceProvider
+from bridge.saml.metadata import HTTP_POST
+from bridge.saml.model import IdentityProvider, OutgoingRequest, ServiceProvider, SpKey
+from bridge.saml.sending import check_relay_state, new_id, send
 
-MAX_RELAY_STATE = 80
-
-
-@dataclass(frozen=True, slots=True)
-class AuthnRequest:
-    """A request that was made: its id, which the response must name, and the URL to which the browser goes."""
-
-    id: str
-    url: str
+UNSPECIFIED = "urn:oasis:names:tc:SAML:1.1:nameid-format:unspecified"
 
 
-def authn_request(provider: IdentityProvider, party: ServiceProvider, relay_state: str) -> AuthnRequest:
+def authn_request(
+    provider: IdentityProvider, party: ServiceProvider, relay_state: str, key: SpKey | None = None
+) -> OutgoingRequest:
     """Asks the IdP to log somebody in; `relay_state` is at most 80 bytes (bindings 3.4.3), else `ValueError`.
 
-    It asks for as little as possible, so that most IdPs can say yes: no authentication context (an IdP with MFA would
-    refuse a password's), any NameID format, and a new persistent identifier may be made. Raises `MetadataError` where
-    the IdP cannot be asked by HTTP-Redirect.
+    By HTTP-Redirect where the IdP offers it, else by HTTP-POST; signed if there is a key. It asks for as little as
+    possible, so that most IdPs can say yes: no authentication context (an IdP with MFA would refuse a password's), any
+    NameID format, and a new persistent identifier may be made. Raises `MetadataError` where the IdP cannot be asked.
     """
-    if len(relay_state.encode()) > MAX_RELAY_STATE:
-        raise ValueError(f"a RelayState has at most {MAX_RELAY_STATE} bytes")
-    if provider.sso_redirect is None:
-        raise MetadataError("the IdP's metadata offers no SingleSignOnService by HTTP-Redirect")
+    check_relay_state(relay_state)
     request = _Request(_settings(provider, party))
-    query = urlencode({"SAMLRequest": request.get_request(), "RelayState": relay_state})
-    return AuthnRequest(request.get_id(), _with_query(provider.sso_redirect, query))
+    message = etree.fromstring(request.get_xml().encode())
+    if provider.sso_redirect:
+        sent = send(message, "SAMLRequest", "redirect", provider.sso_redirect, relay_state, key)
+    else:
+        sent = send(message, "SAMLRequest", "post", provider.sso_post or "", relay_state, key)
+    return OutgoingRequest(request.get_id(), sent)
 
 
 class _Request(OneLogin_Saml2_Authn_Request):  # type: ignore[misc]  # python3-saml has no types
     """python3-saml's request with an id of our own: it must not be guessed, as the response is matched by it."""
 
     def _generate_request_id(self) -> str:
-        return f"_{secrets.token_hex(20)}"
+        return new_id()
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=256)
 def _settings(provider: IdentityProvider, party: ServiceProvider) -> OneLogin_Saml2_Settings:
     """One tenant's settings for python3-saml, made once. It writes values into XML as they are, so they are escaped."""
+    destination = provider.sso_redirect or provider.sso_post
+    if not destination:
+        raise MetadataError("the IdP's metadata offers no SingleSignOnService by HTTP-Redirect or HTTP-POST")
     settings: dict[str, Any] = {
         "strict": True,
-        "sp": party_settings(party),
+        "sp": {
+            "entityId": _escaped(party.entity_id),
+            "assertionConsumerService": {"url": _escaped(party.requested_acs), "binding": HTTP_POST},
+            "NameIDFormat": UNSPECIFIED,
+        },
         "idp": {
-            "entityId": attribute_text(provider.entity_id),
-            "singleSignOnService": {"url": attribute_text(provider.sso_redirect or "")},
+            "entityId": _escaped(provider.entity_id),
+            "singleSignOnService": {"url": _escaped(destination)},
         },
         "security": {"requestedAuthnContext": False, "allowSingleLabelDomains": True},
     }
@@ -68,24 +70,6 @@ def _settings(provider: IdentityProvider, party: ServiceProvider) -> OneLogin_Sa
         raise MetadataError(f"python3-saml cannot use the addresses in the IdP's metadata or ours: {error}") from None
 
 
-def party_settings(party: ServiceProvider) -> dict[str, Any]:
-    """The bridge as python3-saml describes a service provider."""
-    return {
-        "entityId": attribute_text(party.entity_id),
-        "assertionConsumerService": {
-            "url": attribute_text(party.acs),
-            "binding": "urn:oasis:names:tc:SAML:2.0:bindings:HTTP-POST",
-        },
-        "NameIDFormat": "urn:oasis:names:tc:SAML:1.1:nameid-format:unspecified",
-    }
-
-
-def attribute_text(value: str) -> str:
+def _escaped(value: str) -> str:
     """A value as it stands between double quotes, or in an element, of an XML document."""
     return escape(value, {'"': "&quot;"})
-
-
-def _with_query(url: str, query: str) -> str:
-    if "?" not in url:
-        return f"{url}?{query}"
-    return f"{url}{query}" if url[-1] in "?&" else f"{url}&{query}"

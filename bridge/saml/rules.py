@@ -57,12 +57,34 @@ def instant(element: etree._Element, name: str) -> datetime | None:
         raise rejected("time", f"{name} is {quoted(value)}, not a time in UTC") from None
 
 
+def compare_clocks(verified: etree._Element, clock: Clock) -> str:
+    """What a verified element's IssueInstant says about the two clocks, so that nobody raises `clock_skew` blindly.
+
+    An instant in the future measures the IdP's clock. One in the past does not: the message may have been held back.
+    """
+    apart = (instant(verified, "IssueInstant") or clock.now) - clock.now
+    if apart > timedelta():
+        said = f"the IdP's clock is at least {_length(apart)} ahead of ours"
+    else:
+        said = f"by the IdP's clock it was issued {_length(-apart)} ago"
+    return f"{said}, and clock_skew allows {_length(clock.skew)}; set the clocks right before you raise it"
+
+
+def _length(span: timedelta) -> str:
+    """A time span in the unit in which people would say it."""
+    seconds = int(span.total_seconds())
+    for unit, size in (("days", 24 * 3600), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s"
+
+
 def check_response(response: etree._Element, expectation: Expectation, clock: Clock, *, signed: bool) -> None:
     """What stands in the response around the assertion; raises `SamlRefusal`."""
-    _check_message(response, clock)
+    check_message(response, clock, signed=signed)
     issuer = response.find(tag("saml:Issuer"))
     if issuer is not None or signed:
-        _check_issuer(issuer, expectation, "response")
+        check_issuer(issuer, expectation.provider.entity_id, "response")
     destination, acs = response.get("Destination"), expectation.acs
     if destination != acs and (destination is not None or signed):
         raise rejected("destination", f"the response's Destination is {quoted(destination)}, not {quoted(acs)}")
@@ -76,28 +98,33 @@ def check_assertion(assertion: etree._Element, expectation: Expectation, clock: 
 
     Returns the moment after which it is refused as too old, the clock skew included.
     """
-    _check_message(assertion, clock)
-    _check_issuer(assertion.find(tag("saml:Issuer")), expectation, "assertion")
+    check_message(assertion, clock)
+    check_issuer(assertion.find(tag("saml:Issuer")), expectation.provider.entity_id, "assertion")
     confirmed = _check_confirmations(assertion, expectation, clock)
     conditions = _check_conditions(assertion, expectation, clock)
     return min(confirmed, conditions, _LATEST) + clock.skew
 
 
-def _check_message(element: etree._Element, clock: Clock) -> None:
+def check_message(element: etree._Element, clock: Clock, *, signed: bool = True) -> None:
+    """Version and IssueInstant, which every message and assertion has (SAML core 2.3.3, 3.2).
+
+    `signed`: whether the element has been verified, and so measures the clock of whoever signed it.
+    """
     name = etree.QName(element).localname
     if element.get("Version") != "2.0":
         raise rejected("version", f"the {name}'s Version is {quoted(element.get('Version'))}, not 2.0")
     issued = instant(element, "IssueInstant")
     if issued is None or not clock.begun(issued) or issued < clock.now - MAX_AGE:
+        unsigned = "nobody has signed that, so it says nothing about the IdP's clock"
         raise rejected(
             "issue_instant",
-            f"the {name} was issued at {issued}, which is in the future or more than an hour ago;"
-            f" it is {clock.now} here: compare the clocks",
+            f"the {name} was issued at {issued}, which is in the future or more than an hour ago; it is {clock.now}"
+            f" here: {compare_clocks(element, clock) if signed else unsigned}",
         )
 
 
-def _check_issuer(issuer: etree._Element | None, expectation: Expectation, where: str) -> None:
-    expected = expectation.provider.entity_id
+def check_issuer(issuer: etree._Element | None, expected: str, where: str) -> None:
+    """It is exactly the configured IdP (SAML core 2.2.5)."""
     if text(issuer) != expected or not expected:
         raise rejected("issuer", f"the {where}'s Issuer is {quoted(text(issuer))}, not {quoted(expected)}")
     if issuer is not None and issuer.get("Format", _ENTITY_FORMAT) != _ENTITY_FORMAT:
@@ -119,22 +146,27 @@ def _check_confirmations(assertion: etree._Element, expectation: Expectation, cl
     subject = assertion.find(tag("saml:Subject"))
     if subject is None:
         raise rejected("subject", "the assertion has no Subject")
+    if expectation.request_id is None:  # then it answers nobody, in none of its confirmations
+        for data in subject.iter(tag("saml:SubjectConfirmationData")):
+            _check_answers(data, expectation)
     bearers = [found for found in children(subject, "saml:SubjectConfirmation") if found.get("Method") == _BEARER]
     failures: list[SamlRefusal] = []
     for bearer in bearers:
         try:
-            _check_confirmation(bearer, expectation, clock)
+            _check_confirmation(assertion, bearer, expectation, clock)
         except SamlRefusal as refusal:
             failures.append(refusal)
     if not bearers:
         raise rejected("subject_confirmation", "the assertion has no SubjectConfirmation with the bearer method")
     if len(failures) == len(bearers):
         raise failures[0]
-    data = [found for bearer in bearers for found in children(bearer, "saml:SubjectConfirmationData")]
-    return max(end for found in data if (end := instant(found, "NotOnOrAfter")) is not None)
+    every = [found for bearer in bearers for found in children(bearer, "saml:SubjectConfirmationData")]
+    return max(end for found in every if (end := instant(found, "NotOnOrAfter")) is not None)
 
 
-def _check_confirmation(bearer: etree._Element, expectation: Expectation, clock: Clock) -> None:
+def _check_confirmation(
+    assertion: etree._Element, bearer: etree._Element, expectation: Expectation, clock: Clock
+) -> None:
     data = bearer.find(tag("saml:SubjectConfirmationData"))
     if data is None:
         raise rejected("subject_confirmation", "the bearer SubjectConfirmation has no SubjectConfirmationData")
@@ -150,7 +182,7 @@ def _check_confirmation(bearer: etree._Element, expectation: Expectation, clock:
         raise rejected(
             "confirmation_not_on_or_after",
             f"the SubjectConfirmationData's NotOnOrAfter is {end}: it must be there, not over, and at most 24 hours"
-            f" ahead; it is {clock.now} here",
+            f" ahead; it is {clock.now} here: {compare_clocks(assertion, clock)}",
         )
     _check_answers(data, expectation)
 
@@ -161,9 +193,15 @@ def _check_conditions(assertion: etree._Element, expectation: Expectation, clock
         raise rejected("conditions", "the assertion has no Conditions")
     begin, end = instant(conditions, "NotBefore"), instant(conditions, "NotOnOrAfter")
     if begin is not None and not clock.begun(begin):
-        raise rejected("conditions_not_before", f"the assertion is valid from {begin}; it is {clock.now} here")
+        raise rejected(
+            "conditions_not_before",
+            f"the assertion is valid from {begin}; it is {clock.now} here: {compare_clocks(assertion, clock)}",
+        )
     if end is None or clock.over(end):
-        raise rejected("conditions_not_on_or_after", f"the assertion is valid until {end}; it is {clock.now} here")
+        raise rejected(
+            "conditions_not_on_or_after",
+            f"the assertion is valid until {end}; it is {clock.now} here: {compare_clocks(assertion, clock)}",
+        )
     for condition in conditions:
         if condition.tag not in _CONDITIONS:
             raise rejected(

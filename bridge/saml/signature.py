@@ -9,28 +9,40 @@ from __future__ import annotations
 import hashlib
 import hmac
 from functools import lru_cache
+from typing import Any
 
 import xmlsec
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from lxml import etree
 
-from bridge.saml.document import children, parse, tag, text
-from bridge.saml.guard import MAX_BASE64, MAX_ELEMENTS
-from bridge.saml.profile import Profile
+from bridge.saml.document import children, reparse, tag, text
+from bridge.saml.profile import Profile, check_signature_algorithm
 from bridge.saml.refusals import quoted, rejected
 
 # libxmlsec reads files and URLs that a Reference names before it looks at the key. The profile refuses such references;
 # without input callbacks it could not follow one either.
 xmlsec.cleanup_callbacks()
 
-_REFERENCE_TRANSFORMS = (
-    xmlsec.constants.TransformEnveloped,
-    xmlsec.constants.TransformExclC14N,
-    xmlsec.constants.TransformSha256,
-    xmlsec.constants.TransformSha384,
-    xmlsec.constants.TransformSha512,
-)
+_TRANSFORMS = (xmlsec.constants.TransformEnveloped, xmlsec.constants.TransformExclC14N)
+_DIGESTS = {
+    "sha256": xmlsec.constants.TransformSha256,
+    "sha384": xmlsec.constants.TransformSha384,
+    "sha512": xmlsec.constants.TransformSha512,
+    "sha1": xmlsec.constants.TransformSha1,
+}
+_SIGNATURES: dict[str, Any] = {
+    transform.href: transform
+    for transform in (
+        xmlsec.constants.TransformRsaSha1,
+        xmlsec.constants.TransformRsaSha256,
+        xmlsec.constants.TransformRsaSha384,
+        xmlsec.constants.TransformRsaSha512,
+        xmlsec.constants.TransformEcdsaSha256,
+        xmlsec.constants.TransformEcdsaSha384,
+        xmlsec.constants.TransformEcdsaSha512,
+    )
+}
 
 
 def verified(signed: etree._Element, profile: Profile, certificates: tuple[str, ...]) -> etree._Element:
@@ -43,19 +55,37 @@ def verified(signed: etree._Element, profile: Profile, certificates: tuple[str, 
     content = _canonical(signed, profile)
     if not hmac.compare_digest(hashlib.new(profile.digest_name, content).digest(), profile.digest):
         raise rejected("digest", f"the {name} was changed after it was signed")
-    if not any(_signed_by(pem, signed) for pem in certificates):
+    if not any(_signed_by(pem, signed, profile) for pem in certificates):
         issuer = quoted(text(signed.find(tag("saml:Issuer"))))
         raise rejected(
             "signature",
             f"no signing certificate of the configured IdP fits the {name}'s signature; it claims to come from"
             f" {issuer}: is the IdP's metadata up to date?",
         )
-    return _reparsed(content)
+    return reparse(content)
 
 
-def _reparsed(data: bytes) -> etree._Element:
-    """Our own writing, read again; it may be longer than what came in, since it repeats namespaces."""
-    return parse(data, max_bytes=16 * MAX_BASE64, max_elements=MAX_ELEMENTS)
+def check_octets(
+    octets: bytes, algorithm: str, signature: bytes, certificates: tuple[str, ...], *, accept_sha1: bool
+) -> None:
+    """A detached signature over the octets of a query (SAML bindings 3.4.4.1); raises `SamlRefusal`."""
+    check_signature_algorithm(algorithm, accept_sha1=accept_sha1)
+    if not any(_octets_signed_by(pem, octets, _SIGNATURES[algorithm], signature) for pem in certificates):
+        raise rejected(
+            "signature",
+            "no signing certificate of the configured IdP fits the query's signature: is the IdP's metadata up to"
+            " date?",
+        )
+
+
+def _octets_signed_by(pem: str, octets: bytes, transform: Any, signature: bytes) -> bool:
+    context = xmlsec.SignatureContext()
+    context.key = _key(pem)
+    try:
+        context.verify_binary(octets, transform, signature)
+    except xmlsec.Error:
+        return False
+    return True
 
 
 def _canonical(signed: etree._Element, profile: Profile) -> bytes:
@@ -63,7 +93,7 @@ def _canonical(signed: etree._Element, profile: Profile) -> bytes:
 
     It is serialised and parsed first because lxml canonicalizes only a whole document with the namespaces around it.
     """
-    alone = _reparsed(etree.tostring(signed, with_tail=False))
+    alone = reparse(etree.tostring(signed, with_tail=False))
     for signature in list(children(alone, "ds:Signature")):
         _cut(signature)
     try:
@@ -86,9 +116,9 @@ def _cut(element: etree._Element) -> None:
         previous.tail = (previous.tail or "") + tail
 
 
-def _signed_by(pem: str, signed: etree._Element) -> bool:
+def _signed_by(pem: str, signed: etree._Element, profile: Profile) -> bool:
     context = xmlsec.SignatureContext()
-    for transform in _REFERENCE_TRANSFORMS:
+    for transform in (*_TRANSFORMS, _DIGESTS[profile.digest_name]):
         context.enable_reference_transform(transform)
     context.key = _key(pem)
     context.register_id(signed, "ID")

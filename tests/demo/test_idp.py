@@ -16,8 +16,8 @@ from bridge.demo.cast import companies
 from bridge.demo.idp import Provider, identity_provider, providers
 from bridge.errors import Code, SamlRefusal
 from bridge.saml.metadata import read_idp_metadata
-from bridge.saml.model import Expectation, ServiceProvider
-from bridge.saml.request import AuthnRequest, authn_request
+from bridge.saml.model import Expectation, OutgoingRequest, ServiceProvider
+from bridge.saml.request import authn_request
 from bridge.saml.verify import verify
 from tests.pages.markup import Document
 
@@ -43,8 +43,8 @@ def party(slug: str) -> ServiceProvider:
     return ServiceProvider(f"{BRIDGE}/_bridge/saml/{slug}/metadata", f"{BRIDGE}/_bridge/saml/{slug}/acs")
 
 
-def ask(idps: Mapping[str, Provider], slug: str, relay_state: str = "relay") -> AuthnRequest:
-    return authn_request(read_idp_metadata(idps[slug].metadata), party(slug), relay_state)
+def ask(idps: Mapping[str, Provider], slug: str, relay_state: str = "relay") -> OutgoingRequest:
+    return authn_request(read_idp_metadata(idps[slug].metadata).provider, party(slug), relay_state)
 
 
 def saml_request(*, entity_id: str, acs: str) -> str:
@@ -66,8 +66,8 @@ def posted(html: str) -> tuple[str, dict[str, str]]:
     return str(document.all("form")[0]["action"]), fields
 
 
-def expectation(idps: Mapping[str, Provider], slug: str, request: AuthnRequest) -> Expectation:
-    return Expectation(read_idp_metadata(idps[slug].metadata), party(slug), request.id)
+def expectation(idps: Mapping[str, Provider], slug: str, request: OutgoingRequest) -> Expectation:
+    return Expectation(read_idp_metadata(idps[slug].metadata).provider, party(slug), request.id)
 
 
 @pytest.mark.parametrize("slug", companies())
@@ -75,7 +75,7 @@ async def test_asks_who_somebody_is_and_remembers_it(
     slug: str, idps: Mapping[str, Provider], browser: AsyncClient
 ) -> None:
     request = ask(idps, slug)
-    choice = await browser.get(request.url)
+    choice = await browser.get(request.send.url)
     document = Document(choice.text)
     assert document.problems == []
     people = companies()[slug].people
@@ -93,7 +93,7 @@ async def test_asks_who_somebody_is_and_remembers_it(
     assert {attribute.name: attribute.values[0] for attribute in assertion.attributes} == person.attributes
 
     second = ask(idps, slug, "again")
-    action, fields = posted((await browser.get(second.url)).text)
+    action, fields = posted((await browser.get(second.send.url)).text)
     assert fields["RelayState"] == "again"
     assert verify(fields["SAMLResponse"], expectation(idps, slug, second), now=datetime.now(UTC))
 
@@ -112,7 +112,7 @@ def test_each_company_names_its_people_its_own_way() -> None:
 )
 async def test_faults_are_faults(person: str, check: str, idps: Mapping[str, Provider], browser: AsyncClient) -> None:
     request = ask(idps, "acme")
-    _, fields = posted((await browser.get(f"{request.url}&as={person}")).text)
+    _, fields = posted((await browser.get(f"{request.send.url}&as={person}")).text)
     with pytest.raises(SamlRefusal) as refused:
         verify(fields["SAMLResponse"], expectation(idps, "acme", request), now=datetime.now(UTC))
     assert refused.value.code is Code.SAML_REJECTED
@@ -120,7 +120,7 @@ async def test_faults_are_faults(person: str, check: str, idps: Mapping[str, Pro
 
 
 async def test_a_lost_beginning_loses_the_relay_state(idps: Mapping[str, Provider], browser: AsyncClient) -> None:
-    _, fields = posted((await browser.get(f"{ask(idps, 'acme').url}&as=sleeper")).text)
+    _, fields = posted((await browser.get(f"{ask(idps, 'acme').send.url}&as=sleeper")).text)
     assert fields["RelayState"] == ""
 
 
@@ -129,19 +129,19 @@ async def test_somebody_may_be_signed_in_beforehand(idps: Mapping[str, Provider]
     answer = await browser.get(f"/acme/as/hugo?then={quote(then, safe='')}")
     assert (answer.status_code, answer.headers["location"]) == (303, then)
     request = ask(idps, "acme")
-    _, fields = posted((await browser.get(request.url)).text)
+    _, fields = posted((await browser.get(request.send.url)).text)
     assertion = verify(fields["SAMLResponse"], expectation(idps, "acme", request), now=datetime.now(UTC))
     assert assertion.name_id == companies()["acme"].people["hugo"].name_id
 
     assert Document((await browser.get("/acme/sign-out")).text).problems == []
-    assert "Who are you today?" in (await browser.get(ask(idps, "acme").url)).text
+    assert "Who are you today?" in (await browser.get(ask(idps, "acme").send.url)).text
 
 
 async def test_one_company_does_not_know_who_signed_in_at_another(
     idps: Mapping[str, Provider], browser: AsyncClient
 ) -> None:
     await browser.get(f"/acme/as/jane?then={BRIDGE}/")
-    assert "Who are you today?" in (await browser.get(ask(idps, "globex").url)).text
+    assert "Who are you today?" in (await browser.get(ask(idps, "globex").send.url)).text
 
 
 @pytest.mark.parametrize("url", ELSEWHERE)
@@ -175,14 +175,14 @@ async def test_the_unknown_is_not_found(path: str, browser: AsyncClient) -> None
 async def test_a_hostile_relay_state_comes_back_as_text(idps: Mapping[str, Provider], browser: AsyncClient) -> None:
     relay_state = '"><script>alert(1)</script>&{{ 7*7 }}'
     request = ask(idps, "acme", relay_state)
-    _, fields = posted((await browser.get(request.url)).text)
+    _, fields = posted((await browser.get(request.send.url)).text)
     assert fields["RelayState"] == relay_state
-    _, fields = posted((await browser.get(f"{request.url}&as=jane")).text)
+    _, fields = posted((await browser.get(f"{request.send.url}&as=jane")).text)
     assert fields["RelayState"] == relay_state
 
 
 async def test_the_metadata_says_where_to_sign_on(idps: Mapping[str, Provider], browser: AsyncClient) -> None:
-    provider = read_idp_metadata((await browser.get("/globex/metadata")).content)
+    provider = read_idp_metadata((await browser.get("/globex/metadata")).content).provider
     assert provider.entity_id == f"{IDP}/globex/metadata"
     assert provider.sso_redirect == f"{IDP}/globex/sso"
-    assert parse_qs(urlsplit(ask(idps, "globex").url).query)["RelayState"] == ["relay"]
+    assert parse_qs(urlsplit(ask(idps, "globex").send.url).query)["RelayState"] == ["relay"]

@@ -55,10 +55,11 @@ def lands_at(location: str) -> str:
 
 @pytest.mark.parametrize("value", HOSTILE, ids=lambda value: ascii(value)[:60])
 def test_hostile_targets(value: str) -> None:
-    with pytest.raises(Refusal) as refused:
-        next_target(value)
-    assert refused.value.code is Code.PATH_AMBIGUOUS
-    assert relay_target(value, ORIGIN) == "/"
+    for fragment in (False, True):
+        with pytest.raises(Refusal) as refused:
+            next_target(value, fragment=fragment)
+        assert refused.value.code is Code.PATH_AMBIGUOUS
+        assert relay_target(value, ORIGIN, fragment=fragment) == "/"
 
 
 def test_the_list_is_long_and_says_nothing_twice() -> None:
@@ -68,11 +69,13 @@ def test_the_list_is_long_and_says_nothing_twice() -> None:
 @settings(max_examples=1500, derandomize=True, database=None, deadline=None)
 @given(st.lists(st.sampled_from(TOKENS), max_size=8).map("".join))
 def test_what_passes_stays_on_this_origin(value: str) -> None:
-    targets = [relay_target(value, ORIGIN), relay_target(ORIGIN + value, ORIGIN)]
-    try:
-        targets.append(next_target(value))
-    except Refusal as refusal:
-        assert refusal.code is Code.PATH_AMBIGUOUS
+    targets = []
+    for fragment in (False, True):
+        targets += [relay_target(text, ORIGIN, fragment=fragment) for text in (value, ORIGIN + value)]
+        try:
+            targets.append(next_target(value, fragment=fragment))
+        except Refusal as refusal:
+            assert refusal.code is Code.PATH_AMBIGUOUS
     for target in targets:
         assert re.fullmatch(r"/[!-~]*", target)
         assert not re.match(r"/[/\\]", target)

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import base64
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import onelogin.saml2
 from cryptography.hazmat.primitives.asymmetric import ec
-from lxml import etree
 
-from bridge.demo.responses import IdpKey, fill_signature, signed_response
-from bridge.saml.document import DSIG
-from bridge.saml.model import Expectation, IdentityProvider, ServiceProvider
+from bridge.demo.encryption import Encryption
+from bridge.demo.responses import IdpKey, signed_response
+from bridge.saml.keys import new_key
+from bridge.saml.model import Expectation, IdentityProvider, ServiceProvider, SpKey
+from tests.support.shapes import Places, shapes, signed
 
 NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 ISSUER = "https://idp.example.com/metadata"
@@ -24,7 +25,6 @@ ENTITY_ID = "https://learn.example.com/_bridge/saml/acme/metadata"
 REQUEST_ID = "_request-1"
 
 PARTY = ServiceProvider(ENTITY_ID, ACS)
-SHAPES = Path(__file__).parent / "shapes"
 SCHEMAS = Path(onelogin.saml2.__file__).parent / "schemas"
 
 
@@ -32,6 +32,17 @@ SCHEMAS = Path(onelogin.saml2.__file__).parent / "schemas"
 def key(name: str) -> IdpKey:
     """A key by name, made once per run; names that begin with `ec` are on P-256."""
     return IdpKey.generate(name, curve=ec.SECP256R1() if name.startswith("ec") else None)
+
+
+@cache
+def sp_key(name: str) -> SpKey:
+    """A key of the bridge's by name, made once per run."""
+    return new_key(name, NOW)
+
+
+def encryption(name: str = "sp", **changes: Any) -> Encryption:
+    """How the IdP encrypts for the key of that name."""
+    return Encryption(sp_key(name).certificate_pem, **changes)
 
 
 def provider(*keys: str) -> IdentityProvider:
@@ -60,43 +71,19 @@ def response(signer: str = "idp", **changes: Any) -> str:
 
 def shape_names() -> list[str]:
     """The IdPs of which there is a shape."""
-    return sorted(path.stem for path in SHAPES.glob("*.xml"))
+    return list(shapes())
 
 
 def shape(name: str, signer: str = "idp") -> str:
-    """A response as some IdP writes it (`shapes/NAME.xml`), filled in and signed, base64."""
-    data = filled((SHAPES / f"{name}.xml").read_bytes())
-    return base64.b64encode(sign_templates(data, signer)).decode()
+    """A response as some IdP writes it (see `tests.support.shapes`), filled in and signed, base64."""
+    return base64.b64encode(sign_templates(filled(shapes()[name].read_bytes()), signer)).decode()
 
 
 def filled(text: bytes) -> bytes:
     """Places such as `{{acs}}` and `{{now+5m}}` filled in."""
-    values = {
-        "issuer": ISSUER,
-        "acs": ACS,
-        "audience": ENTITY_ID,
-        "request": REQUEST_ID,
-        "certificate": key("idp").certificate_base64,
-        "now": _instant(0),
-        "now-5m": _instant(-5),
-        "now+5m": _instant(5),
-        "now+1h": _instant(60),
-        "now+8h": _instant(480),
-    }
-    for name, value in values.items():
-        text = text.replace(b"{{" + name.encode() + b"}}", value.encode())
-    assert b"{{" not in text
-    return text
+    return Places(ISSUER, ACS, ENTITY_ID, REQUEST_ID, NOW).fill(text, key("idp"))
 
 
 def sign_templates(data: bytes, signer: str = "idp") -> bytes:
     """Fills every signature whose digest is still empty, the innermost first."""
-    head = data[: data.index(b"?>") + 2] if b"?>" in data else b"\xef\xbb\xbf" if data[0] == 0xEF else b""
-    root = etree.fromstring(data.removeprefix(head))
-    for signature in reversed(list(root.iter(f"{{{DSIG}}}Signature"))):
-        fill_signature(signature, key(signer))
-    return head + etree.tostring(root, encoding="UTF-8", xml_declaration=False)
-
-
-def _instant(minutes: int) -> str:
-    return (NOW + timedelta(minutes=minutes)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return signed(data, key(signer))

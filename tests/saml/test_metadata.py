@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import base64
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,13 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
+from lxml import etree
 
 from bridge.demo.responses import idp_metadata
 from bridge.errors import MetadataError
-from bridge.saml.metadata import read_idp_metadata
+from bridge.saml.document import METADATA, tag
+from bridge.saml.metadata import read_idp_metadata, read_signing_certificate
+from bridge.saml.signing import sign_element
 
 from .parts import key
 
@@ -72,11 +75,17 @@ def document(case: dict[str, Any]) -> bytes:
 
 @pytest.mark.parametrize("case", CASES["good"], ids=lambda case: case["name"])
 def test_good_metadata_is_read(case):
-    provider = read_idp_metadata(document(case))
+    found = read_idp_metadata(document(case))
+    provider = found.provider
     assert provider.entity_id == case.get("entity_id", "https://idp.example.com/metadata")
     assert provider.certificates == tuple(pem(name) for name in case.get("certificates", ["rsa"]))
     assert provider.sso_redirect == case.get("redirect", "https://idp.example.com/sso")
-    assert provider.sso_post == "https://idp.example.com/sso/post"
+    assert provider.sso_post == case.get("post", "https://idp.example.com/sso/post")
+    logout = [[end.binding, end.url, *([end.response_url] if end.response_url else [])] for end in provider.logout]
+    assert logout == case.get("logout", [])
+    assert provider.wants_signed_requests == case.get("wants_signed_requests", False)
+    assert found.valid_until == (datetime.fromisoformat(case["until"]) if "until" in case else None)
+    assert found.cache_duration == (timedelta(seconds=case["keep"]) if "keep" in case else None)
 
 
 @pytest.mark.parametrize("case", CASES["bad"], ids=lambda case: case["name"])
@@ -99,8 +108,71 @@ def test_more_than_eight_certificates_are_too_many():
 
 
 def test_the_demo_idps_metadata_is_good():
-    provider = read_idp_metadata(idp_metadata("http://localhost:8001/", key("idp"), "http://localhost:8001/sso"))
+    document = idp_metadata("http://localhost:8001/", key("idp"), "http://localhost:8001/sso")
+    provider = read_idp_metadata(document).provider
     assert provider.entity_id == "http://localhost:8001/"
     assert provider.certificates == (key("idp").certificate_pem,)
     assert provider.sso_redirect == "http://localhost:8001/sso"
     assert provider.sso_post is None
+
+
+def signed_document(case: dict[str, Any]) -> bytes:
+    """The base with an ID and a signature where the case wants them, and then changed."""
+    text = document({"replace": [["<md:EntityDescriptor ", '<md:EntityDescriptor ID="_entity" ']]}).decode()
+    head, _, entity = text.partition("?>")
+    if case["sign"] in ("aggregate", "both") or case.get("aggregate"):
+        entity = f'<md:EntitiesDescriptor xmlns:md="{METADATA}" ID="_aggregate">{entity}</md:EntitiesDescriptor>'
+    root = etree.fromstring(entity)
+    signer = key(case.get("by", "idp"))
+    if case["sign"] in ("entity", "both"):
+        sign_element(root if root.get("ID") == "_entity" else root[0], signer)
+    if case["sign"] in ("aggregate", "both"):
+        sign_element(root, key(case.get("outer", "idp")))
+    if case.get("wrap"):
+        evil = etree.fromstring(entity.replace("https://idp.example.com/metadata", "https://idp.evil.test/"))
+        evil.set("ID", "_evil")
+        etree.SubElement(evil, tag("md:Extensions")).append(root)
+        for role in root.findall(tag("md:IDPSSODescriptor")):
+            root.remove(role)
+        root = evil
+    signed = etree.tostring(root).decode()
+    if "named" in case:
+        signed = signed.replace(signer.certificate_base64, key(case["named"]).certificate_base64)
+    for old, new in case.get("change", []):
+        assert old in signed, old
+        signed = signed.replace(old, new, 1)
+    return f"{head}?>{signed}".encode()
+
+
+@pytest.mark.parametrize("case", CASES["signed"], ids=lambda case: case["name"])
+def test_signed_metadata_counts_only_as_it_was_signed(case):
+    data, certificate = signed_document(case), key("idp").certificate_pem
+    if "error" not in case:
+        found = read_idp_metadata(data, certificate=certificate)
+        assert found.provider.entity_id == "https://idp.example.com/metadata"
+        assert found.valid_until is None
+        return
+    with pytest.raises(MetadataError) as caught:
+        read_idp_metadata(data, certificate=certificate)
+    assert case["error"] in str(caught.value)
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("", "no certificate in PEM"),
+        ("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "no certificate in PEM"),
+        (pem("rsa") + pem("ec"), "2 certificates"),
+        (pem("weak"), "1024 bits"),
+        (pem("ed25519"), "neither RSA nor EC"),
+        (of_no_version(), "no certificate in PEM"),
+    ],
+)
+def test_a_pinned_certificate_is_one_and_strong(text, error):
+    with pytest.raises(MetadataError, match=error):
+        read_signing_certificate(text.encode())
+
+
+def test_a_pinned_certificate_may_have_expired_and_stand_among_remarks():
+    assert read_signing_certificate(b"subject=CN = idp\n" + pem("expired").encode()) == pem("expired")

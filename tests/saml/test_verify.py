@@ -5,14 +5,29 @@ import threading
 from datetime import timedelta
 
 import pytest
+import xmlsec
 import yaml
 
+from bridge.errors import Code, SamlRefusal
 from bridge.saml.model import Assertion
 from bridge.saml.verify import verify
+from tests.hostile.saml.mutations import build
+from tests.support.shapes import OTHERS, shapes
 
-from .parts import ISSUER, NOW, REQUEST_ID, SHAPES, expectation, filled, provider, response, shape, sign_templates
+from .parts import (
+    ISSUER,
+    NOW,
+    REQUEST_ID,
+    expectation,
+    filled,
+    provider,
+    response,
+    shape,
+    shape_names,
+    sign_templates,
+)
 
-EXPECTED = yaml.safe_load((SHAPES / "expected.yaml").read_text())
+EXPECTED = yaml.safe_load((OTHERS / "expected.yaml").read_text())
 
 
 def attributes(assertion: Assertion) -> dict[str, list[str]]:
@@ -20,7 +35,7 @@ def attributes(assertion: Assertion) -> dict[str, list[str]]:
 
 
 def test_every_shape_has_its_expectation():
-    assert {path.stem for path in SHAPES.glob("*.xml")} == set(EXPECTED)
+    assert set(shape_names()) == set(EXPECTED)
 
 
 @pytest.mark.parametrize("name", EXPECTED)
@@ -36,7 +51,7 @@ def test_the_shapes_of_real_idps_are_read(name):
 
 def test_listed_namespaces_may_be_declared_around_the_assertion():
     """Okta's PrefixList names `xs`; here only the Response declares it, and the assertion's signature covers it."""
-    text = filled((SHAPES / "okta.xml").read_bytes())
+    text = filled(shapes()["okta"].read_bytes())
     own = b' Version="2.0" xmlns:xs="http://www.w3.org/2001/XMLSchema"><saml2:Issuer Format'
     assert text.count(own) == 1
     text = text.replace(own, b' Version="2.0"><saml2:Issuer Format')
@@ -108,3 +123,115 @@ def test_threads_verify_side_by_side():
     for thread in threads:
         thread.join()
     assert wrong == []
+
+
+SHA1 = [
+    {"at": "//ds:SignatureMethod", "name": "Algorithm", "to": "http://www.w3.org/2000/09/xmldsig#rsa-sha1"},
+    {"at": "//ds:DigestMethod", "name": "Algorithm", "to": "http://www.w3.org/2000/09/xmldsig#sha1"},
+]
+
+
+@pytest.mark.parametrize("changes", [SHA1, SHA1[:1], SHA1[1:]], ids=["both", "signature", "digest"])
+@pytest.mark.parametrize("sign", ["assertion", "response"])
+def test_sha1_is_accepted_only_by_opt_in(sign, changes):
+    message = build({"sign": sign, "template": [{"set": change} for change in changes]})
+    assert verify(message, expectation(accept_sha1=True), now=NOW).name_id == "jane.doe"
+    with pytest.raises(SamlRefusal) as caught:
+        verify(message, expectation(), now=NOW)
+    assert caught.value.check == "sha1"
+
+
+def test_an_answer_may_be_posted_to_the_address_of_an_older_service_provider():
+    former = "https://old.example.com/acs"
+    message = response(acs=former)
+    assert verify(message, expectation(posted_to=former), now=NOW).name_id == "jane.doe"
+    for expected in (expectation(), expectation(posted_to=f"{former}/")):
+        with pytest.raises(SamlRefusal) as caught:
+            verify(message, expected, now=NOW)
+        assert caught.value.check == "destination"
+
+
+MARKUP = [
+    {"add": {"to": "(//saml:AttributeValue)[1]", "xml": "<saml:X>boss@acme.com</saml:X>"}},
+    {"drop": {"at": "(//saml:AttributeValue)[1]", "name": "{http://www.w3.org/2001/XMLSchema-instance}type"}},
+]
+UNREADABLE = {
+    "markup": {"content": MARKUP},
+    "a NameID among text": {
+        "content": [{"add": {**MARKUP[0]["add"], "xml": "<saml:NameID>boss</saml:NameID>"}}, MARKUP[1]]
+    },
+    "a line break": {"options": {"attributes": {"mail": "jane\nX: y", "groups": ["staff"]}}},
+    "a line separator": {"options": {"attributes": {"mail": "jane\u2028x", "groups": ["staff"]}}},
+    "a control character": {"options": {"attributes": {"mail": "jane\x9bx", "groups": ["staff"]}}},
+    "text turned around": {"options": {"attributes": {"mail": "\u202eenaj", "groups": ["staff"]}}},
+    "one value of two": {"options": {"attributes": {"mail": ["jane", "jane\ndoe"], "groups": ["staff"]}}},
+}
+
+
+@pytest.mark.parametrize("what", UNREADABLE)
+def test_an_attribute_that_has_no_one_reading_spoils_only_itself(what):
+    """F16. IdPs send whole profiles: an address with line breaks in it must not keep anybody out."""
+    assertion = verify(build(UNREADABLE[what]), expectation(), now=NOW)
+    mail, groups = assertion.attributes
+    assert (mail.name, mail.values) == ("mail", ())
+    assert mail.unreadable is not None
+    assert "jane" not in mail.unreadable
+    assert "staff" in groups.values
+    assert groups.unreadable is None
+
+
+def test_an_attribute_in_two_parts_is_unreadable_if_one_part_is():
+    message = build(
+        {
+            "options": {"attributes": {"mail": "jane@acme.com"}},
+            "content": [
+                {"copy": {"what": "//saml:Attribute", "to": "//saml:AttributeStatement"}},
+                {"set": {"at": "//saml:Attribute[2]/*", "to": "boss\n@acme.com"}},
+            ],
+        }
+    )
+    (mail,) = verify(message, expectation(), now=NOW).attributes
+    assert mail.values == ()
+    assert mail.unreadable
+
+
+def test_a_friendly_name_with_odd_characters_is_none():
+    step = {"set": {"at": "(//saml:Attribute)[1]", "name": "FriendlyName", "to": "mail\u200f"}}
+    mail = verify(build({"content": [step]}), expectation(), now=NOW).attributes[0]
+    assert (mail.name, mail.friendly_name, mail.values) == ("mail", None, ("jane.doe@acme.com",))
+
+
+@pytest.mark.parametrize(
+    ("later", "check", "said"),
+    [
+        (-timedelta(minutes=4), "issue_instant", "the IdP's clock is at least 4 min ahead of ours"),
+        (-timedelta(seconds=90), "issue_instant", "the IdP's clock is at least 90 s ahead of ours"),
+        (-timedelta(days=3), "issue_instant", "the IdP's clock is at least 3 days ahead of ours"),
+        (timedelta(minutes=7), "confirmation_not_on_or_after", "by the IdP's clock it was issued 7 min ago"),
+        (timedelta(hours=5), "issue_instant", "by the IdP's clock it was issued 5 h ago"),
+    ],
+)
+def test_a_refusal_for_the_time_says_how_far_the_clocks_are_apart(later, check, said):
+    with pytest.raises(SamlRefusal) as caught:
+        verify(response(sign="response"), expectation(), now=NOW + later)
+    assert caught.value.check == check
+    assert f"{said}, and clock_skew allows 60 s" in caught.value.reason
+
+
+def test_a_time_that_nobody_signed_measures_nobodys_clock():
+    with pytest.raises(SamlRefusal) as caught:
+        verify(response(sign="assertion"), expectation(), now=NOW - timedelta(minutes=4))
+    assert "says nothing about the IdP's clock" in caught.value.reason
+    assert "ahead" not in caught.value.reason
+
+
+def test_whatever_goes_wrong_inside_is_a_refusal(monkeypatch):
+    for error in (RuntimeError("x"), MemoryError(), RecursionError(), xmlsec.Error("x"), KeyError("x")):
+
+        def fail(*_, error=error, **__):
+            raise error
+
+        monkeypatch.setattr("bridge.saml.verify.check_assertion", fail)
+        with pytest.raises(SamlRefusal) as caught:
+            verify(response(), expectation(), now=NOW)
+        assert (caught.value.code, caught.value.check) == (Code.SAML_REJECTED, "internal")

@@ -1,13 +1,16 @@
 """From an entry of `cases.yaml` to the message that an attacker would post.
 
-A message is made as an IdP makes it (content, signature's place, signature) and changed at one of four moments:
+A message is made as an IdP makes it (content, signature's place, signature; with `encrypt`, encryption after the
+assertion's signature and before the response's) and changed at one of these moments:
 
     content    before anything is signed: what a hostile or sloppy IdP says
     template   the signature stands there, still empty: what a hostile or sloppy IdP signs
+    sealed     after encryption, before the response is signed: what a hostile or sloppy IdP makes of encryption
     signed     after signing: what an attacker does to a message that was good
     text       as bytes, after that
 
-Each step is a mapping of one mutation's name to its arguments. Paths are XPath with the prefixes samlp, saml, ds, xsi.
+Each step is a mapping of one mutation's name to its arguments. Paths are XPath with the prefixes of
+`bridge.saml.document`.
 """
 
 from __future__ import annotations
@@ -21,9 +24,11 @@ from typing import Any
 import xmlsec
 from lxml import etree
 
-from bridge.demo.responses import IdpKey, fill_signature, place_signature
-from bridge.saml.document import PREFIXES
-from tests.saml.parts import ACS, ENTITY_ID, ISSUER, NOW, REQUEST_ID, key, response
+from bridge.demo.encryption import encrypted
+from bridge.demo.responses import IdpKey
+from bridge.saml.document import PREFIXES, tag
+from bridge.saml.signing import fill_signature, place_signature
+from tests.saml.parts import ACS, ENTITY_ID, ISSUER, NOW, REQUEST_ID, encryption, key, response
 
 Step = dict[str, Any]
 _PARTS = {"assertion": ["/*/saml:Assertion"], "response": ["/*"], "both": ["/*/saml:Assertion", "/*"], "none": []}
@@ -43,21 +48,40 @@ def build(case: dict[str, Any]) -> str | bytes:
     signer = key(case.get("signer", "idp"))
     signatures = [place_signature(_one(root, path), signer) for path in _PARTS[case.get("sign", "assertion")]]
     root = _apply(root, case.get("template", []))
-    for signature in signatures:
-        _fill(signature, signer, case.get("secret"))
+    inside, around = _sorted(signatures, root)
+    _fill(inside, signer, case.get("secret"))
+    if "encrypt" in case:
+        _encrypt(root, **case["encrypt"])
+    root = _apply(root, case.get("sealed", []))
+    _fill(around, signer, case.get("secret"))
     root = _apply(root, case.get("signed", []))
     return base64.b64encode(_text(etree.tostring(root), case)).decode()
 
 
-def _fill(signature: etree._Element, signer: IdpKey, secret: str | None) -> None:
+def _sorted(signatures: list[Any], root: etree._Element) -> tuple[list[Any], list[Any]]:
+    """Those inside of the assertion, and those of the response."""
+    inside = [found for found in signatures if found.getparent() is not root]
+    return inside, list(root.iterchildren(tag("ds:Signature")))
+
+
+def _fill(signatures: list[etree._Element], signer: IdpKey, secret: str | None) -> None:
     """Signs; with `secret: certificate`, by HMAC with the public certificate as its secret."""
-    if secret is None:
-        fill_signature(signature, signer)
-        return
-    context = xmlsec.SignatureContext()
-    context.key = xmlsec.Key.from_binary_data(xmlsec.constants.KeyDataHmac, key("idp").certificate_pem.encode())
-    context.register_id(signature.getparent(), "ID")
-    context.sign(signature)
+    for signature in signatures:
+        if secret is None:
+            fill_signature(signature, signer)
+            continue
+        context = xmlsec.SignatureContext()
+        context.key = xmlsec.Key.from_binary_data(xmlsec.constants.KeyDataHmac, key("idp").certificate_pem.encode())
+        context.register_id(signature.getparent(), "ID")
+        context.sign(signature)
+
+
+def _encrypt(root: etree._Element, plaintext: Any = "{{assertion}}", key: str = "sp", **how: Any) -> None:
+    """Encrypts the assertion, or the text around `{{assertion}}`, for the bridge's key of that name."""
+    assertion = _one(root, "/*/saml:Assertion")
+    text = _repeated(plaintext).encode("utf-8", "surrogateescape")
+    content = text.replace(b"{{assertion}}", etree.tostring(assertion, with_tail=False))
+    root.replace(assertion, encrypted(content, encryption(key, **how)))
 
 
 def _apply(root: etree._Element, steps: list[Step]) -> etree._Element:
@@ -150,6 +174,19 @@ def _forge(root: etree._Element, at: str, identifier: str = "_forged") -> None:
     _one(assertion, "saml:Subject/saml:NameID").text = "victim"
 
 
+def _tamper(root: etree._Element, at: str, cut: int | None = None, flip: int | None = None, to: Any = None) -> None:
+    """Base64 content: cut to (from, if negative) a length, with one byte inverted, or repeated bytes instead."""
+    element = _one(root, at)
+    data = bytearray(base64.b64decode(element.text))
+    if to is not None:
+        data = bytearray(_repeated(to).encode())
+    if cut is not None:
+        data = data[:cut]
+    if flip is not None:
+        data[flip] ^= 0xFF
+    element.text = base64.b64encode(data).decode()
+
+
 def _comment(root: etree._Element, at: str, before: str) -> None:
     """A comment inside of a text, in front of `before`."""
     element = _one(root, at)
@@ -185,6 +222,7 @@ MUTATIONS: dict[str, Callable[..., None]] = {
     "copy": _copy,
     "move": _move,
     "forge": _forge,
+    "tamper": _tamper,
     "comment": _comment,
     "rename": _rename,
 }
