@@ -43,6 +43,7 @@ lock: $(DEVELOPED)
 	$(COMPILE) --extra postgresql pyproject.toml -o requirements/runtime.txt
 	$(COMPILE) --group build -o requirements/build.txt
 	$(COMPILE) --extra postgresql --group dev pyproject.toml -o requirements/dev.txt
+	$(COMPILE) --group pysaml2 -o requirements/pysaml2.txt
 
 clean:
 	rm -rf $(VENV)

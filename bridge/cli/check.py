@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated
 
 import typer
-from cryptography import x509
 from pydantic import BaseModel
+from sqlalchemy import Connection
 
 from bridge.cli import DEFAULT_CONFIG, ConfigPath, app
-from bridge.errors import SettingsError
+from bridge.errors import SettingsError, StateError
+from bridge.idps.documents import load_settings
+from bridge.keys.expiry import expiries
+from bridge.saml.keys import certificate_end
 from bridge.settings.files import shown
-from bridge.settings.load import load
-from bridge.settings.model import Gate, IdentityEntry, Service, Tenant
+from bridge.settings.model import Configuration, Gate, IdentityEntry, Service, Tenant
 from bridge.settings.notes import not_yet
 from bridge.settings.tenant import TenantFile
+from bridge.store import clocks, keys
+from bridge.store.clocks import Clock
+from bridge.store.engine import Store, exists
+from bridge.store.keys import KeyRow
 
 
 class Schema(StrEnum):
@@ -38,24 +48,77 @@ def check(
     if schema:
         print(_schema(schema))
         return
-    configuration = load(config)
+    configuration = load_settings(config)
+    seen = _look_into(configuration.service.state)
     for tenant in configuration.tenants.values():
-        print(summary(tenant))
-    if not configuration.tenants and not configuration.broken:
-        print(f"note: there is no tenant file in {shown(configuration.service.tenants)}: nobody can log in yet")
-    for note in not_yet(configuration):
+        print(summary(tenant, seen.clocks.get(tenant.slug)))
+    for note in _notes(configuration, seen):
         print(f"note: {note}")
-    if configuration.broken:
-        raise SettingsError(*configuration.problems)
+    if problems := configuration.problems:
+        raise SettingsError(*problems)
 
 
-def summary(tenant: Tenant) -> str:
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What the state has that is worth a word; `trouble` where it is there and cannot be read."""
+
+    clocks: dict[str, Clock] = field(default_factory=dict)
+    keys: list[KeyRow] = field(default_factory=list)
+    trouble: str | None = None
+
+
+def _look_into(state: str) -> _Seen:
+    """Nothing is made, neither a file nor a table: `check` needs no state."""
+    if not exists(state):
+        return _Seen()
+
+    def look(connection: Connection) -> _Seen:
+        return _Seen(clocks.all(connection), keys.faces(connection))
+
+    try:
+        with contextlib.closing(Store(state)) as store:
+            return store.read_here(look)
+    except StateError as error:
+        return _Seen(trouble=str(error))
+
+
+def _notes(configuration: Configuration, seen: _Seen) -> Iterator[str]:
+    yield from map(str, configuration.awaited)
+    if not configuration.tenants and not configuration.broken:
+        yield f"there is no tenant file in {shown(configuration.service.tenants)}: nobody can log in yet"
+    for slug, tenant in configuration.tenants.items():
+        if tenant.saml.accept_sha1:
+            yield (
+                f"tenant {slug}: `saml.accept_sha1`: signatures with SHA-1 are accepted; whoever can afford to forge"
+                " one signs in as anybody of this tenant. Ask its IdP for SHA-256, then remove the line"
+            )
+    now = datetime.now(UTC)
+    for expiry in expiries(configuration, seen.keys):
+        if expiry.threshold(now) is not None:
+            yield f"tenant {expiry.tenant}: {expiry.warning(now)}" if expiry.tenant else expiry.warning(now)
+    if seen.trouble:
+        yield f"{seen.trouble}, so our own certificates and the IdPs' clocks are not looked at"
+    yield from map(str, not_yet(configuration))
+
+
+def summary(tenant: Tenant, clock: Clock | None = None) -> str:
     """One line: what a tenant's file makes the bridge do."""
     tiers = ", then ".join(map(_tier, tenant.identity))
+    ends = max(map(certificate_end, tenant.provider.certificates)).date()
+    measured = clock if clock and clock.provider == tenant.provider.entity_id else None
     return (
         f"{tenant.slug}: {tenant.name}; IdP {tenant.provider.entity_id}; identity by {tiers};"
-        f" gate {_gate(tenant.gate)}; IdP certificate until {_certificates_end(tenant)}"
+        f" gate {_gate(tenant.gate)}; IdP certificate until {ends}" + (_offset(tenant, measured) if measured else "")
     )
+
+
+def _offset(tenant: Tenant, clock: Clock) -> str:
+    """The IdP's clock beside the skew that is allowed, so that nobody raises the skew blindly."""
+    seconds = abs(clock.offset_ms) / 1000
+    side = "ahead of" if clock.offset_ms > 0 else "behind"
+    when = datetime.fromtimestamp(clock.measured_at / 1000, UTC).date()
+    skew = int(tenant.saml.clock_skew.total_seconds())
+    return f"; IdP clock {seconds:.1f} s {side} ours on {when}, clock_skew {skew} s"
 
 
 def _tier(entry: IdentityEntry) -> str:
@@ -66,12 +129,6 @@ def _tier(entry: IdentityEntry) -> str:
 def _gate(gate: Gate) -> str:
     other = "library" if gate.default == "assigned" else "assigned"
     return f"{gate.default}, {other} for {' '.join(gate.globs)}" if gate.globs else gate.default
-
-
-def _certificates_end(tenant: Tenant) -> str:
-    """The day on which the last certificate ends, for people to watch; the bridge takes certificates as mere keys."""
-    certificates = (x509.load_pem_x509_certificate(pem.encode()) for pem in tenant.provider.certificates)
-    return max(certificate.not_valid_after_utc for certificate in certificates).date().isoformat()
 
 
 def _schema(schema: Schema) -> str:

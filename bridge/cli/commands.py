@@ -1,5 +1,5 @@
 """Every sub-command, imported for its registration."""
 
-from bridge.cli import check, demo, serve, simulate, sync
+from bridge.cli import check, demo, keys, metadata, serve, simulate, sync
 
-__all__ = ["check", "demo", "serve", "simulate", "sync"]
+__all__ = ["check", "demo", "keys", "metadata", "serve", "simulate", "sync"]

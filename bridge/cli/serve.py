@@ -12,9 +12,9 @@ import typer
 from bridge import app as service
 from bridge import logs
 from bridge.cli import DEFAULT_CONFIG, ConfigPath, app
+from bridge.idps.documents import load_settings
 from bridge.proxy.server import serve as run
 from bridge.settings.addresses import Address
-from bridge.settings.load import load
 from bridge.settings.notes import not_yet
 from bridge.store.migrate import migrate
 
@@ -28,11 +28,13 @@ def serve(
 ) -> None:
     """Run the bridge in front of the platform until it is told to stop."""
     logs.configure()
-    configuration = load(config)
+    configuration = load_settings(config)
     log = structlog.get_logger()
+    awaited = set(configuration.awaited)
     for slug, error in configuration.broken.items():
+        say = log.warning if error in awaited else log.error
         for problem in error.problems:
-            log.error("tenant_unavailable", tenant=slug, problem=str(problem))
+            say("tenant_unavailable", tenant=slug, problem=str(problem))
     for note in not_yet(configuration):
         log.warning("setting_not_carried_out", note=str(note))
     address = _address(listen) if listen else configuration.service.listen
@@ -42,7 +44,7 @@ def serve(
             "without internal_token the internal listener must be on loopback", param_hint="--internal-listen"
         )
     migrate(configuration.service.state)
-    asyncio.run(service.rehearse(configuration.service, internal))
+    asyncio.run(service.rehearse(configuration, internal))
     os.environ[service.CONFIG] = str(config.resolve())
     os.environ[service.INTERNAL_LISTEN] = str(internal)
     raise typer.Exit(1 if run("bridge.app:create", address, workers=workers) else 0)

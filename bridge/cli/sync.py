@@ -15,9 +15,9 @@ from bridge import logs
 from bridge.cli import DEFAULT_CONFIG, ConfigPath, app
 from bridge.directory.sync import Pass, Sync
 from bridge.errors import BridgeError, SettingsError
+from bridge.idps.documents import load_settings
 from bridge.kombo.client import KomboClient
 from bridge.kombo.transport import http_client
-from bridge.settings.load import load
 from bridge.settings.model import Tenant
 from bridge.store.engine import Store
 from bridge.store.migrate import migrate
@@ -31,14 +31,14 @@ def sync(
 ) -> None:
     """Read every tenant's users, courses and progressions from Kombo once."""
     logs.configure()
-    configuration = load(config)
+    configuration = load_settings(config)
     if tenant is not None and tenant not in configuration.tenants:
         raise BridgeError(f"there is no tenant {tenant} with a valid file; run `kombo-bridge check`")
     chosen = [configuration.tenants[tenant]] if tenant else list(configuration.tenants.values())
     migrate(configuration.service.state)
     good = asyncio.run(_sync_all(configuration.service.state, chosen))
-    if configuration.broken and not tenant:
-        raise SettingsError(*configuration.problems)
+    if (problems := configuration.problems) and not tenant:
+        raise SettingsError(*problems)
     if not good:
         raise typer.Exit(1)
 

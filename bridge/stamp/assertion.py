@@ -2,39 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import jwt
 
 from bridge.stamp.identity import Access, Learner
-from bridge.stamp.keys import KeyRing
+from bridge.stamp.keys import KeyRing, SigningKey
 
 LIFETIME_SECONDS = 60
+LEEWAY_SECONDS = 30
+"""How much later the documented verification still accepts an assertion (the contract, section 5)."""
 MAX_BYTES = 2047
 TYPE = "kombo-identity+jwt"
 DISPENSABLE = ("name", "email")
 
 
 class Signer:
-    """Signs with the key ring's newest key; `issuer` is the public URL."""
+    """Signs with the key of the ring that is in force at the time; `issuer` is the public URL."""
 
-    def __init__(self, ring: KeyRing, *, issuer: str, audience: str) -> None:
-        self._key = ring.signer.private
-        self._headers = {"kid": ring.signer.kid, "typ": TYPE}
+    def __init__(self, ring: Callable[[], KeyRing], *, issuer: str, audience: str) -> None:
+        self._ring = ring
         self._issuer = issuer
         self._audience = audience
 
     def sign(self, learner: Learner | None, access: Access | None, now: int) -> str:
         """The token, under 2 KiB: the name, then the address, are left out where it would be longer."""
         claims = self._claims(learner, access, now)
-        token = self._encode(claims)
+        key = self._ring().signer
+        token = _encode(claims, key)
         for claim in DISPENSABLE:
             if len(token) <= MAX_BYTES:
                 break
             claims.pop(claim, None)
-            token = self._encode(claims)
+            token = _encode(claims, key)
         return token
-
-    def _encode(self, claims: dict[str, object]) -> str:
-        return jwt.encode(claims, self._key, algorithm="ES256", headers=self._headers)
 
     def _claims(self, learner: Learner | None, access: Access | None, now: int) -> dict[str, object]:
         claims: dict[str, object | None] = {
@@ -63,3 +64,7 @@ class Signer:
                 "gate": access.gate,
             }
         return {name: value for name, value in claims.items() if value not in (None, "")}
+
+
+def _encode(claims: dict[str, object], key: SigningKey) -> str:
+    return jwt.encode(claims, key.private, algorithm="ES256", headers={"kid": key.kid, "typ": TYPE})

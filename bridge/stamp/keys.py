@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 from dataclasses import dataclass
+from functools import cached_property
 
 from cryptography.hazmat.primitives.asymmetric.ec import (
     SECP256R1,
@@ -20,11 +21,9 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from bridge.errors import StateError
-from bridge.store import keys as stored_keys
-from bridge.store.engine import Store
-from bridge.store.sealing import Seal
 
-PURPOSE = "stamp"
+JWKS_SECONDS = 300
+"""How long the published keys may be kept by whoever reads them (the contract, section 4)."""
 COORDINATE_BYTES = 32
 
 
@@ -35,15 +34,32 @@ class SigningKey:
     kid: str
     private: EllipticCurvePrivateKey
 
+    @classmethod
+    def generate(cls) -> SigningKey:
+        private = generate_private_key(SECP256R1())
+        return cls(_thumbprint(private), private)
+
+    @classmethod
+    def parse(cls, kid: str, pem: bytes) -> SigningKey:
+        """A key of the state. Raises `StateError` where it is of another kind."""
+        private = load_pem_private_key(pem, password=None)
+        if not isinstance(private, EllipticCurvePrivateKey):
+            raise StateError(f"the header-signing key {kid} in the state is not an elliptic-curve key")
+        return cls(kid, private)
+
+    @property
+    def pem(self) -> bytes:
+        return self.private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
     @property
     def jwk(self) -> dict[str, str]:
         """The public half, with what a verifier needs to choose it."""
         return _coordinates(self.private) | {"kid": self.kid, "use": "sig", "alg": "ES256"}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class KeyRing:
-    """The newest key signs; all are published, so that what an older one signed still verifies."""
+    """The keys in force: the first signs, all are published."""
 
     keys: tuple[SigningKey, ...]
 
@@ -51,30 +67,11 @@ class KeyRing:
     def signer(self) -> SigningKey:
         return self.keys[0]
 
-    @property
+    @cached_property
     def jwks(self) -> bytes:
-        """The JWK set as it is served; equal keys give equal bytes."""
-        return json.dumps({"keys": [key.jwk for key in self.keys]}, separators=(",", ":")).encode()
-
-
-async def load_key_ring(store: Store, seal: Seal) -> KeyRing:
-    """The deployment's keys; the first is made here. Raises `StateError` where the secrets do not open them."""
-    fresh = _generate()
-    found = await store.write(lambda connection: stored_keys.first_of_purpose(connection, seal, PURPOSE, fresh))
-    return KeyRing(tuple(SigningKey(key.id, _parse(key.private_pem)) for key in found))
-
-
-def _generate() -> tuple[str, bytes]:
-    private = generate_private_key(SECP256R1())
-    pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    return _thumbprint(private), pem
-
-
-def _parse(pem: bytes) -> EllipticCurvePrivateKey:
-    key = load_pem_private_key(pem, password=None)
-    if not isinstance(key, EllipticCurvePrivateKey):
-        raise StateError("a header-signing key in the state is not an elliptic-curve key")
-    return key
+        """The JWK set as it is served; equal keys give equal bytes, whichever of them signs."""
+        keys = sorted(self.keys, key=lambda key: key.kid)
+        return json.dumps({"keys": [key.jwk for key in keys]}, separators=(",", ":")).encode()
 
 
 def _thumbprint(private: EllipticCurvePrivateKey) -> str:

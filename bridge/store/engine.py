@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, Table, create_engine, event, select
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from bridge.errors import StateError
@@ -52,15 +52,7 @@ def create(url: str) -> Engine:
         raise StateError("state is not a database URL; write sqlite:///path or postgresql://…") from error
     backend = parsed.get_backend_name()
     if backend == "postgresql":
-        return create_engine(
-            parsed.set(drivername="postgresql+psycopg"),
-            pool_size=READERS + 1,
-            pool_pre_ping=True,
-            connect_args={
-                "connect_timeout": BUSY_SECONDS,
-                "options": f"-c statement_timeout={BUSY_SECONDS}s -c lock_timeout={BUSY_SECONDS}s",
-            },
-        )
+        return _postgresql(parsed)
     if backend != "sqlite":
         raise StateError(f"state names the database {backend}; write sqlite:///path or postgresql://…")
     if parsed.database and parsed.database != ":memory:":
@@ -73,6 +65,31 @@ def create(url: str) -> Engine:
     event.listen(engine, "connect", _configure_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def _postgresql(url: URL) -> Engine:
+    try:
+        return create_engine(
+            url.set(drivername="postgresql+psycopg"),
+            pool_size=READERS + 1,
+            pool_pre_ping=True,
+            connect_args={
+                "connect_timeout": BUSY_SECONDS,
+                "options": f"-c statement_timeout={BUSY_SECONDS}s -c lock_timeout={BUSY_SECONDS}s",
+            },
+        )
+    except ImportError as error:
+        raise StateError(
+            "the state is PostgreSQL, whose driver is not installed: add the extra `postgresql`"
+        ) from error
+
+
+def exists(url: str) -> bool:
+    """Whether opening the state finds something; opening a SQLite file that is not there would make it."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() != "sqlite":
+        return True
+    return bool(parsed.database) and Path(str(parsed.database)).is_file()
 
 
 def _configure_sqlite(connection: Any, _record: object) -> None:
@@ -101,6 +118,10 @@ class Store:
     async def write(self, work: Callable[[Connection], T]) -> T:
         """The result of `work`, committed and on disk. Raises `StateError`; nothing of `work` then remains."""
         return await self._run(self._writers, self._writing, work)
+
+    def read_here(self, work: Callable[[Connection], T]) -> T:
+        """As `read`, for a caller that runs in a thread of its own and may block there."""
+        return _transaction(self.engine, work)
 
     async def _run(self, pool: ThreadPoolExecutor, engine: Engine, work: Callable[[Connection], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(pool, _transaction, engine, work)

@@ -1,45 +1,150 @@
-"""Key pairs in the state, the same for every node."""
+"""Key pairs in the state, the same for every node; the private halves are sealed.
+
+Whatever changes the table holds it alone, by SQLite's write lock or PostgreSQL's table lock: two nodes that start
+together agree on the first key of a kind, and two commands never retire each other's last one.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
-from sqlalchemy import Connection, insert, select, text
+from sqlalchemy import Connection, delete, func, insert, select, text
 
 from bridge.store import tables
 from bridge.store.engine import now_ms
 from bridge.store.sealing import Seal
 
+FETCHED_AT_ONCE = 500
+
+_key = tables.keys.c
+_FACE = (_key.id, _key.purpose, _key.scope, _key.created_at, _key.certificate)
+
 
 @dataclass(frozen=True, slots=True)
-class StoredKey:
-    """A private key in PEM; `created_at` in milliseconds."""
+class Kind:
+    """What keys are for; those of one kind take turns.
+
+    `scope` is the slug of the one tenant that they serve, or empty: then they are the deployment's.
+    """
+
+    purpose: str
+    scope: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MadeKey:
+    """A key pair that is not in the state yet, in PEM; SAML's have a certificate."""
 
     id: str
-    purpose: str
+    private_pem: bytes = field(repr=False)
+    certificate: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRow:
+    """What may be known of a key; `created_at`, in milliseconds since 1970, orders the keys of a kind."""
+
+    id: str
+    kind: Kind
     created_at: int
-    private_pem: bytes
+    certificate: str | None = None
 
 
-def of_purpose(connection: Connection, seal: Seal, purpose: str) -> list[StoredKey]:
-    """Every key of a purpose, the newest first. Raises `StateError` where the secrets do not open one."""
-    rows = connection.execute(
-        select(tables.keys).where(tables.keys.c.purpose == purpose).order_by(tables.keys.c.created_at.desc())
-    )
-    return [StoredKey(row.id, row.purpose, row.created_at, seal.open(row.sealed)) for row in rows]
+@dataclass(frozen=True, slots=True)
+class StoredKey(KeyRow):
+    """A key with its private half in PEM."""
+
+    private_pem: bytes = field(repr=False, kw_only=True)
 
 
-def first_of_purpose(connection: Connection, seal: Seal, purpose: str, made: tuple[str, bytes]) -> list[StoredKey]:
-    """As `of_purpose`, but where there is none `made` (an id and a private key in PEM) becomes the first.
+@dataclass(frozen=True, slots=True)
+class SealedKey(KeyRow):
+    """A key as it lies in the state."""
 
-    Two nodes that start together agree on one: SQLite's write lock or PostgreSQL's table lock lets only one look and
-    insert.
+    sealed: str = field(repr=False, kw_only=True)
+
+    def opened(self, seal: Seal) -> StoredKey:
+        """Raises `StateError` where the secrets do not open it."""
+        private_pem = seal.open(self.sealed)
+        return StoredKey(self.id, self.kind, self.created_at, self.certificate, private_pem=private_pem)
+
+
+def ids(connection: Connection) -> frozenset[str]:
+    """The ids of all keys, by which a process notices that others came or went."""
+    return frozenset(connection.execute(select(_key.id)).scalars())
+
+
+def faces(connection: Connection) -> list[KeyRow]:
+    """What may be known of all keys, the oldest first."""
+    rows = connection.execute(select(*_FACE).order_by(_key.created_at))
+    return [KeyRow(row.id, Kind(row.purpose, row.scope), row.created_at, row.certificate) for row in rows]
+
+
+def fetch(connection: Connection, wanted: Sequence[str]) -> list[SealedKey]:
+    """The keys of these ids, in no order; one that has gone meanwhile is left out."""
+    found = []
+    for start in range(0, len(wanted), FETCHED_AT_ONCE):
+        some = wanted[start : start + FETCHED_AT_ONCE]
+        rows = connection.execute(select(*_FACE, _key.sealed).where(_key.id.in_(some)))
+        found += [_sealed(row) for row in rows]
+    return found
+
+
+def of_kind(connection: Connection, kind: Kind) -> list[SealedKey]:
+    """The keys of a kind, the oldest first."""
+    wanted = select(*_FACE, _key.sealed).where(_key.purpose == kind.purpose, _key.scope == kind.scope)
+    return [_sealed(row) for row in connection.execute(wanted.order_by(_key.created_at))]
+
+
+def add(connection: Connection, seal: Seal, kind: Kind, made: MadeKey) -> list[SealedKey]:
+    """Put a key behind the others of its kind, and return them all, the oldest first.
+
+    Raises `StateError` where the secrets do not open the others: under other secrets than the service's, no key that
+    the service cannot use may come to them.
     """
+    hold_alone(connection)
+    others = of_kind(connection, kind)
+    for other in others:
+        other.opened(seal)
+    newest = others[-1].created_at if others else 0
+    _insert(connection, seal, kind, made, max(now_ms(), newest + 1))
+    return of_kind(connection, kind)
+
+
+def add_first(connection: Connection, seal: Seal, kind: Kind, made: MadeKey) -> bool:
+    """Make a key the first of its kind, unless there is one; tell whether it became that."""
+    hold_alone(connection)
+    there = select(func.count()).where(_key.purpose == kind.purpose, _key.scope == kind.scope)
+    if connection.execute(there).scalar_one():
+        return False
+    _insert(connection, seal, kind, made, now_ms())
+    return True
+
+
+def remove(connection: Connection, id: str) -> None:
+    """Forget a key for good. Whether it may go is the caller's to judge, who holds the table alone."""
+    connection.execute(delete(tables.keys).where(_key.id == id))
+
+
+def hold_alone(connection: Connection) -> None:
+    """Until the transaction ends, nobody else changes the keys. SQLite's writers are alone already."""
     if connection.dialect.name == "postgresql":
         connection.execute(text("LOCK TABLE keys IN SHARE ROW EXCLUSIVE MODE"))
-    if not (found := of_purpose(connection, seal, purpose)):
-        kid, private_pem = made
-        row = {"id": kid, "purpose": purpose, "created_at": now_ms(), "sealed": seal.close(private_pem)}
-        connection.execute(insert(tables.keys), row)
-        found = of_purpose(connection, seal, purpose)
-    return found
+
+
+def _insert(connection: Connection, seal: Seal, kind: Kind, made: MadeKey, created_at: int) -> None:
+    row = {
+        "id": made.id,
+        "purpose": kind.purpose,
+        "scope": kind.scope,
+        "created_at": created_at,
+        "sealed": seal.close(made.private_pem),
+        "certificate": made.certificate,
+    }
+    connection.execute(insert(tables.keys), row)
+
+
+def _sealed(row: Any) -> SealedKey:
+    return SealedKey(row.id, Kind(row.purpose, row.scope), row.created_at, row.certificate, sealed=row.sealed)

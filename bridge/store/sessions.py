@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, or_, select, true, update
 
 from bridge.store import tables
-from bridge.store.engine import insert_new, now_ms
+from bridge.store.engine import insert_new, now_ms, upsert
+
+LOGOUT_KEPT_MS = 2 * 3600 * 1000
+"""How long a logout is remembered: longer than an assertion may be old (`bridge.saml.rules.MAX_AGE`, and the skew)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +19,8 @@ class SessionRow:
     """Who signed in, by ids only: rights are looked up anew, never stored. Moments are milliseconds.
 
     `digest` is SHA-256 of the secret in the cookie, so that a copy of the database opens no session. `subject` stands
-    for a learner whom no Kombo user matched (`unmatched: pass`); then `user_id` is None.
+    for a learner whom no Kombo user matched (`unmatched: pass`); then `user_id` is None. `name_id` is JSON, and there
+    only where the IdP may have to be told of a logout; `name_digest` finds the sessions that the IdP ends by name.
     """
 
     digest: str
@@ -48,8 +53,24 @@ def touch(connection: Connection, digest: str, used_at: int) -> None:
     connection.execute(update(tables.sessions).where(tables.sessions.c.digest == digest).values(used_at=used_at))
 
 
-def end(connection: Connection, digest: str) -> None:
-    connection.execute(delete(tables.sessions).where(tables.sessions.c.digest == digest))
+def end(connection: Connection, digest: str) -> SessionRow | None:
+    """End a session; the row as it was, None where there was none."""
+    own = tables.sessions.c.digest == digest
+    row = connection.execute(delete(tables.sessions).where(own).returning(*tables.sessions.c)).one_or_none()
+    return SessionRow(**row._mapping) if row else None
+
+
+def end_name(
+    connection: Connection, tenant: str, provider: str, name_digest: str, indexes: Collection[str]
+) -> frozenset[str]:
+    """End the sessions that a tenant's IdP began for a name, all or those of the SessionIndexes; their digests.
+
+    A session whose index the IdP never said ends with any: it may be the one that is meant.
+    """
+    row = tables.sessions.c
+    same = (row.tenant == tenant) & (row.provider == provider) & (row.name_digest == name_digest)
+    meant = or_(row.session_index.is_(None), row.session_index.in_(indexes)) if indexes else true()
+    return frozenset(connection.execute(delete(tables.sessions).where(same, meant).returning(row.digest)).scalars())
 
 
 def end_all(connection: Connection, tenant: str, integration_id: str, provider: str) -> None:
@@ -62,6 +83,28 @@ def end_all(connection: Connection, tenant: str, integration_id: str, provider: 
 def use_once(connection: Connection, purpose: str, digest: str, forget_at: int) -> bool:
     """Mark something as used until `forget_at`; False if it already was."""
     return insert_new(connection, tables.used, {"purpose": purpose, "digest": digest, "forget_at": forget_at})
+
+
+def alone(connection: Connection, mark: str) -> None:
+    """One transaction at a time for a mark, until it ends: a sign-in and a logout of the same person must not miss each
+    other. SQLite has but one writer.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(mark, 0))))
+
+
+def note_logout(connection: Connection, mark: str, moment: int) -> None:
+    """Remember when somebody was logged out, the latest time of several."""
+    row = {"purpose": "logged out", "digest": mark, "forget_at": moment + LOGOUT_KEPT_MS}
+    upsert(connection, tables.used, [row], newest_by="forget_at")
+
+
+def logged_out_at(connection: Connection, mark: str) -> int | None:
+    """The moment of `note_logout`; None where there was none of late."""
+    used = tables.used.c
+    query = select(used.forget_at).where(used.purpose == "logged out", used.digest == mark)
+    forget_at: int | None = connection.execute(query).scalar()
+    return None if forget_at is None else forget_at - LOGOUT_KEPT_MS
 
 
 def sweep(connection: Connection) -> None:

@@ -68,11 +68,16 @@ idp_metadata = Table(
     Column("tenant", String(63), primary_key=True),
     Column("url", String(2048), primary_key=True),
     Column("document", Text, nullable=False),
+    Column("entity_id", Text),
     Column("etag", String(512)),
     Column("fetched_at", BigInteger, nullable=False),
     Column("checked_at", BigInteger, nullable=False),
+    Column("next_at", BigInteger, nullable=False),
     Column("held", Text),
+    Column("failed", Text),
+    Column("failures", Integer, nullable=False),
     Index("idp_metadata_fetched", "fetched_at"),
+    Index("idp_metadata_next", "next_at"),
 )
 
 idp_clocks = Table(

@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
+
+from bridge.cli.check import summary
+from bridge.store import clocks, keys
+from bridge.store.clocks import Clock
+from bridge.store.engine import Store
+from bridge.store.keys import Kind, MadeKey
+from bridge.store.migrate import migrate
+from bridge.store.sealing import Seal
+from tests.support.certificates import certificate
+from tests.support.deployment import Deployment
 
 CONFIG = Path(__file__).parents[2] / "config"
 ENVIRON = {
@@ -79,12 +93,11 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
 
 def test_what_is_not_carried_out_yet_is_noted(copy: Path) -> None:
     path = copy / "config" / "tenants" / "acme.yaml"
-    text = path.read_text().replace("idp_initiated: false", "idp_initiated: true")
-    path.write_text(text.replace("sign_requests: false", "sign_requests: true"))
+    path.write_text(path.read_text().replace("on_launch: nothing", "on_launch: enroll").replace("assigned", "library"))
     result = run(cwd=copy)
     assert result.returncode == 0
     noted = {line.split("`")[1] for line in result.stdout.splitlines() if line.startswith("note: ")}
-    assert noted == {"completions", "kombo.webhook_secret", "saml.sign_requests", "saml.idp_initiated"}
+    assert noted == {"completions", "kombo.webhook_secret", "on_launch: enroll"}
 
 
 def test_no_tenants_is_noted(copy: Path) -> None:
@@ -105,3 +118,64 @@ def test_the_json_schemas(tmp_path: Path, kind: str, required: str) -> None:
 
 def test_wrong_usage(tmp_path: Path) -> None:
     assert run("--schema", "nothing", cwd=tmp_path).returncode == 2
+
+
+def test_sha_1_is_explained(copy: Path) -> None:
+    path = copy / "config" / "tenants" / "acme.yaml"
+    path.write_text(path.read_text().replace("  signed: any", "  accept_sha1: true\n  signed: any"))
+    result = run(cwd=copy)
+    assert result.returncode == 0
+    assert "note: tenant acme: `saml.accept_sha1`: signatures with SHA-1 are accepted; " in result.stdout
+
+
+def test_an_idps_certificate_that_ends_is_a_note_and_no_finding(copy: Path) -> None:
+    metadata = copy / "config" / "tenants" / "acme-idp.xml"
+    pem = certificate(datetime.now(UTC) + timedelta(days=5, hours=1))
+    body = "".join(pem.splitlines()[1:-1])
+    text = re.sub(r"(?s)(<ds:X509Certificate>).*?(</ds:X509Certificate>)", rf"\g<1>{body}\g<2>", metadata.read_text())
+    metadata.write_text(text)
+    result = run(cwd=copy)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "note: tenant acme: the IdP's last signing certificate ends on " in result.stdout
+    assert ", in 5 days: it is accepted all the same" in result.stdout
+
+
+@pytest.fixture
+def state(copy: Path) -> Iterator[Store]:
+    migrate(url := f"sqlite:///{copy}/config/var/bridge.db")
+    store = Store(url)
+    yield store
+    store.close()
+
+
+async def test_what_the_state_has_is_shown_without_secrets(copy: Path, state: Store) -> None:
+    await state.write(partial(clocks.record, tenant="acme", provider="https://idp.acme.com/saml2", offset_ms=-90_400))
+    for id, days in (("ab12", 6), ("cd34", 400)):
+        made = MadeKey(id, b"private", certificate(datetime.now(UTC) + timedelta(days=days, hours=1)))
+        await state.write(partial(keys.add, seal=Seal(["s" * 32]), kind=Kind("saml"), made=made))
+    result = run(cwd=copy)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert f"; IdP clock 90.4 s behind ours on {datetime.now(UTC).date()}, clock_skew 60 s\n" in result.stdout
+    assert "note: the certificate of our SAML key ab12 ends on " in result.stdout
+    assert "cd34" not in result.stdout
+
+
+def test_the_idps_clock_is_shown_beside_the_skew_that_is_allowed(tmp_path: Path) -> None:
+    deployment = Deployment(tmp_path)
+    deployment.tenants["acme"]["saml"]["clock_skew"] = "3m"
+    tenant = deployment.load().tenants["acme"]
+    idp, moment = tenant.provider.entity_id, 1_763_812_800_000
+    assert summary(tenant, Clock("acme", idp, 1_250, moment)).endswith(
+        "; IdP clock 1.2 s ahead of ours on 2025-11-22, clock_skew 180 s"
+    )
+    assert summary(tenant, Clock("acme", "a former IdP", 1_250, moment)) == summary(tenant)
+    assert "clock" not in summary(tenant)
+
+
+def test_a_state_that_cannot_be_read_is_a_note(copy: Path) -> None:
+    (copy / "config" / "var").mkdir()
+    database = copy / "config" / "var" / "bridge.db"
+    database.write_bytes(b"")
+    result = run(cwd=copy)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "note: the state could not be read or written: OperationalError, so our own certificates" in result.stdout

@@ -41,7 +41,7 @@ NAMES = {
 
 
 def stamp(**extra: str) -> Stamp:
-    return Stamp(Signer(RING, issuer="https://learn.example.com", audience="content"), extra)
+    return Stamp(Signer(lambda: RING, issuer="https://learn.example.com", audience="content"), extra)
 
 
 def read(block: bytes) -> dict[str, str]:

@@ -85,7 +85,7 @@ async def in_thread(identity: Identity, presented: str) -> dict[str, Any]:
 
 
 async def test_a_token_of_the_bridge_is_accepted(identity: Identity) -> None:
-    signed = Signer(RING, issuer=ISSUER, audience=AUDIENCE).sign(RITA, None, int(time.time()))
+    signed = Signer(lambda: RING, issuer=ISSUER, audience=AUDIENCE).sign(RITA, None, int(time.time()))
     assert (await in_thread(identity, signed))["sub"] == "acme:u"
     assert (await in_thread(identity, token()))["sub"] == "acme:u"
     assert await in_thread(identity, token(exp=int(time.time()) - 20)), "30 s of leeway"

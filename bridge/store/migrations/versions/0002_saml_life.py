@@ -19,13 +19,18 @@ def upgrade() -> None:
         sa.Column("tenant", sa.String(length=63), nullable=False),
         sa.Column("url", sa.String(length=2048), nullable=False),
         sa.Column("document", sa.Text(), nullable=False),
+        sa.Column("entity_id", sa.Text(), nullable=True),
         sa.Column("etag", sa.String(length=512), nullable=True),
         sa.Column("fetched_at", sa.BigInteger(), nullable=False),
         sa.Column("checked_at", sa.BigInteger(), nullable=False),
+        sa.Column("next_at", sa.BigInteger(), nullable=False),
         sa.Column("held", sa.Text(), nullable=True),
+        sa.Column("failed", sa.Text(), nullable=True),
+        sa.Column("failures", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("tenant", "url"),
     )
     op.create_index("idp_metadata_fetched", "idp_metadata", ["fetched_at"], unique=False)
+    op.create_index("idp_metadata_next", "idp_metadata", ["next_at"], unique=False)
     op.create_table(
         "idp_clocks",
         sa.Column("tenant", sa.String(length=63), nullable=False),

@@ -1,0 +1,213 @@
+"""`kombo-bridge keys`: the header-signing and SAML keys. What it changes, running processes follow within seconds."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json as jsonlib
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Annotated, TypeVar
+
+import typer
+from sqlalchemy import Connection
+
+from bridge.cli import DEFAULT_CONFIG, ConfigPath, app
+from bridge.errors import BridgeError
+from bridge.idps.documents import load_settings
+from bridge.keys.custody import make
+from bridge.keys.rollover import HEADERS, SAML, State, check_retirement, clock, name_of, ready_at, signer, state
+from bridge.saml.keys import certificate_end
+from bridge.settings.model import Configuration
+from bridge.store import keys as rows
+from bridge.store.engine import Store, exists, now_ms
+from bridge.store.keys import KeyRow, Kind
+from bridge.store.migrate import migrate
+from bridge.store.sealing import Seal
+
+T = TypeVar("T")
+
+keys = typer.Typer(no_args_is_help=True)
+app.add_typer(keys, name="keys")
+
+
+class Use(StrEnum):
+    HEADERS = "headers"
+    SAML = "saml"
+
+
+@keys.callback()
+def _group() -> None:
+    """The keys that sign headers and SAML: how they stand, and their rollover."""
+
+
+@keys.command("list")
+def list_(
+    config: ConfigPath = DEFAULT_CONFIG,
+    json: Annotated[bool, typer.Option("--json", help="One JSON array, for scripts.")] = False,
+) -> None:
+    """Show every key in the state, the oldest of each kind first; never a private half."""
+    configuration = load_settings(config)
+    shown = list(_shown(configuration))
+    if json:
+        print(jsonlib.dumps([key.fields for key in shown], indent=2))
+    elif not shown:
+        print("there are no keys yet; the service makes them when it first starts")
+    else:
+        _print_table([_Shown.HEADINGS, *(key.cells for key in shown)])
+
+
+@keys.command()
+def rotate(
+    use: Annotated[Use, typer.Argument(help="What the key is for.")],
+    config: ConfigPath = DEFAULT_CONFIG,
+    tenant: Annotated[str | None, typer.Option(help="A tenant that has SAML keys of its own.")] = None,
+) -> None:
+    """Make another key of a kind. It signs once whoever must know it can: see `keys list`."""
+    configuration = load_settings(config)
+    kind = _kind(configuration, use, tenant)
+    service = configuration.service
+    made = make(kind, service.public_url)
+    seal = Seal([secret.get_secret_value() for secret in service.secrets])
+    there = _change(service.state, lambda connection: rows.add(connection, seal, kind, made))
+    print(f"{name_of(kind)}: made {made.id}; {_next_step(there, kind)}")
+
+
+@keys.command(context_settings={"ignore_unknown_options": True})  # an id may begin with a dash
+def retire(
+    id: Annotated[str, typer.Argument(metavar="ID", help="The key's id, or a beginning of it that no other has.")],
+    config: ConfigPath = DEFAULT_CONFIG,
+) -> None:
+    """Delete a key for good. What it signed no longer verifies, and nothing encrypted to it can be read."""
+    configuration = load_settings(config)
+
+    def work(connection: Connection) -> tuple[KeyRow, list[KeyRow]]:
+        rows.hold_alone(connection)
+        everything = rows.faces(connection)
+        key = _named(everything, id)
+        of_kind = [row for row in everything if row.kind == key.kind]
+        if _is_wanted(configuration, key.kind):
+            check_retirement(of_kind, key, now_ms())
+        rows.remove(connection, key.id)
+        return key, [row for row in of_kind if row != key]
+
+    key, rest = _change(configuration.service.state, work)
+    print(f"{name_of(key.kind)}: retired {key.id}; {_what_remains(rest)}")
+
+
+def _kind(configuration: Configuration, use: Use, tenant: str | None) -> Kind:
+    if use is Use.HEADERS:
+        if tenant is not None:
+            raise typer.BadParameter("headers are signed by one key for all tenants", param_hint="--tenant")
+        return Kind(HEADERS)
+    if tenant is None:
+        return Kind(SAML)
+    if tenant not in configuration.tenants:
+        raise BridgeError(f"there is no tenant {tenant} with a valid file; run `kombo-bridge check`")
+    if not configuration.tenants[tenant].saml.own_keys:
+        raise BridgeError(
+            f"the tenant {tenant} has no SAML keys of its own: leave --tenant out, or write `own_keys: true` under its"
+            " `saml`"
+        )
+    return Kind(SAML, tenant)
+
+
+def _is_wanted(configuration: Configuration, kind: Kind) -> bool:
+    """Whether somebody needs keys of this kind; a tenant whose file is broken may."""
+    tenant = configuration.tenants.get(kind.scope)
+    return tenant.saml.own_keys if tenant else not kind.scope or kind.scope in configuration.broken
+
+
+def _named(everything: Iterable[KeyRow], id: str) -> KeyRow:
+    found = [row for row in everything if row.id.startswith(id)]
+    if len(found) != 1 or not id:
+        how_many = "no key has" if not found else f"{len(found)} keys have"
+        raise BridgeError(f"{how_many} an id that begins with {id!r}; see `kombo-bridge keys list`")
+    return found[0]
+
+
+def _next_step(there: Sequence[KeyRow], kind: Kind) -> str:
+    """What to do after a key has been made behind these others."""
+    if len(there) == 1:
+        return "it is the first, so it signs at once"
+    old = " and ".join(key.id for key in there[:-1])
+    if kind.purpose == HEADERS:
+        return (
+            f"it is published now and signs from {clock(ready_at(there, len(there) - 1))} on; some minutes later,"
+            f" `kombo-bridge keys retire` {old}"
+        )
+    whom = f"the IdP of {kind.scope}" if kind.scope else "the IdPs"
+    return (
+        f"give {whom} the new metadata, which has both certificates; once every IdP knows the new one,"
+        f" `kombo-bridge keys retire` {old}"
+    )
+
+
+def _what_remains(rest: Sequence[KeyRow]) -> str:
+    if not rest:
+        return "there is none left, and nobody needs one"
+    signs = f"{signer(rest, now_ms()).id} signs"
+    if rest[0].kind.purpose == HEADERS:
+        return signs
+    return f"{signs}; give the IdPs the new metadata, so that they stop encrypting to the retired one"
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """A key as `keys list` shows it."""
+
+    row: KeyRow
+    state: State
+
+    HEADINGS = ("ID", "FOR", "TENANT", "SINCE", "STATE", "CERTIFICATE UNTIL")
+
+    @property
+    def fields(self) -> dict[str, str | None]:
+        return {
+            "id": self.row.id,
+            "for": "headers" if self.row.kind.purpose == HEADERS else self.row.kind.purpose,
+            "tenant": self.row.kind.scope or None,
+            "since": f"{datetime.fromtimestamp(self.row.created_at / 1000, UTC):%Y-%m-%dT%H:%M:%SZ}",
+            "state": self.state,
+            "certificate_until": str(certificate_end(self.row.certificate).date()) if self.row.certificate else None,
+        }
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        return tuple(value or "-" for value in self.fields.values())
+
+
+def _shown(configuration: Configuration) -> Iterator[_Shown]:
+    url = configuration.service.state
+    if not exists(url):
+        return
+    by_kind: defaultdict[Kind, list[KeyRow]] = defaultdict(list)
+    with _state(url) as store:
+        for row in store.read_here(rows.faces):
+            by_kind[row.kind].append(row)
+    now = now_ms()
+    for kind in sorted(by_kind, key=lambda kind: (kind.purpose != HEADERS, kind.purpose, kind.scope)):
+        yield from (_Shown(row, state(by_kind[kind], row, now)) for row in by_kind[kind])
+
+
+def _print_table(lines: Sequence[Sequence[str]]) -> None:
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def _change(url: str, work: Callable[[Connection], T]) -> T:
+    """What `work` gives, committed."""
+    with _state(url) as store:
+        return asyncio.run(store.write(work))
+
+
+@contextlib.contextmanager
+def _state(url: str) -> Iterator[Store]:
+    """The state, brought to this version's schema."""
+    migrate(url)
+    with contextlib.closing(Store(url)) as store:
+        yield store

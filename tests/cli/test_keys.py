@@ -1,0 +1,243 @@
+"""`kombo-bridge keys`, from the first start of a service to the end of a rollover."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import update
+
+from bridge.cli import keys as command
+from bridge.cli import main
+from bridge.keys import custody
+from bridge.keys.custody import Keys
+from bridge.keys.rollover import READY_MS, SPENT_MS
+from bridge.store import keys as rows
+from bridge.store import tables
+from bridge.store.engine import Store
+from bridge.store.keys import Kind
+from bridge.store.migrate import migrate
+from bridge.store.sealing import Seal
+from tests.support.deployment import SECRET, Deployment
+from tests.support.keys import made
+
+
+@dataclass
+class Said:
+    code: int
+    out: str
+    err: str
+
+
+@dataclass
+class Shell:
+    """The command line over one deployment."""
+
+    deployment: Deployment
+    capture: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch
+
+    def __call__(self, *arguments: str) -> Said:
+        line = ["kombo-bridge", "keys", *arguments, "--config", str(self.deployment.path)]
+        self.monkeypatch.setattr(sys, "argv", line)
+        self.capture.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main()
+        captured = self.capture.readouterr()
+        assert "PRIVATE" not in captured.out + captured.err
+        assert "Traceback" not in captured.err
+        code = ended.value.code or 0
+        assert isinstance(code, int)
+        return Said(code, captured.out, captured.err)
+
+    def listed(self, what: str = "", tenant: str | None = None) -> list[dict[str, Any]]:
+        said = self("list", "--json")
+        assert (said.code, said.err) == (0, "")
+        found = json.loads(said.out)
+        return [key for key in found if what in ("", key["for"]) and key["tenant"] == tenant]
+
+    def ids(self, what: str, tenant: str | None = None) -> list[str]:
+        return [key["id"] for key in self.listed(what, tenant)]
+
+    def wait(self, milliseconds: int) -> None:
+        """As if the keys were older."""
+        with closing(Store(f"sqlite:///{self.deployment.folder}/bridge.db")) as store:
+            older = update(tables.keys).values(created_at=tables.keys.c.created_at - milliseconds)
+            asyncio.run(store.write(lambda c: c.execute(older)))
+
+    def start_once(self) -> None:
+        """What the service's first start does."""
+        configuration = self.deployment.load()
+        migrate(configuration.service.state)
+        with closing(Store(configuration.service.state)) as store:
+            asyncio.run(Keys(store, Seal([SECRET]), lambda: configuration).load())
+
+
+@pytest.fixture
+def fresh(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Shell:
+    """Acme has keys of its own; the service has never run."""
+    supply = iter(range(1000))
+    for module in (custody, command):
+        monkeypatch.setattr(module, "make", lambda kind, _: made(kind.purpose, next(supply), kind.scope))
+    deployment = Deployment(tmp_path)
+    deployment.tenants["acme"]["saml"]["own_keys"] = True
+    deployment.write()
+    return Shell(deployment, capsys, monkeypatch)
+
+
+@pytest.fixture
+def shell(fresh: Shell) -> Shell:
+    fresh.start_once()
+    return fresh
+
+
+def test_looking_before_the_first_start_makes_nothing(fresh: Shell) -> None:
+    assert fresh("list").out == "there are no keys yet; the service makes them when it first starts\n"
+    assert fresh.listed() == []
+    assert not (fresh.deployment.folder / "bridge.db").exists()
+
+
+def test_the_list(shell: Shell) -> None:
+    said = shell("list")
+    heading, *lines = said.out.splitlines()
+    assert heading.split("  ")[0] == "ID"
+    assert [line.split()[1:3] for line in lines] == [["headers", "-"], ["saml", "-"], ["saml", "acme"]]
+    assert [line.split()[4] for line in lines] == ["signs"] * 3
+    [headers] = shell.listed("headers")
+    assert headers == {
+        "id": headers["id"],
+        "for": "headers",
+        "tenant": None,
+        "since": headers["since"],
+        "state": "signs",
+        "certificate_until": None,
+    }
+    [acme] = shell.listed("saml", "acme")
+    assert acme["certificate_until"] > "2035"
+
+
+def test_a_rollover_of_the_header_keys(shell: Shell) -> None:
+    [old] = shell.ids("headers")
+    said = shell("rotate", "headers")
+    assert (said.code, said.err, said.out.count("\n")) == (0, "", 1)
+    new = shell.ids("headers")[1]
+    assert said.out.startswith(f"headers: made {new}; it is published now and signs from ")
+    assert said.out.endswith(f"`kombo-bridge keys retire` {old}\n")
+    assert [key["state"] for key in shell.listed("headers")] == ["signs", "next"]
+
+    said = shell("retire", old)
+    assert (said.code, said.out) == (1, "")
+    assert said.err.startswith(f"kombo-bridge: {old} signs until ")
+    shell.wait(READY_MS)
+    assert [key["state"] for key in shell.listed("headers")] == ["verifies", "signs"]
+    assert "retire it after" in shell("retire", old).err
+    shell.wait(SPENT_MS)
+    assert shell("retire", old).out == f"headers: retired {old}; {new} signs\n"
+    assert shell.ids("headers") == [new]
+
+
+def test_a_rollover_of_the_saml_keys(shell: Shell) -> None:
+    [old] = shell.ids("saml")
+    said = shell("rotate", "saml")
+    new = shell.ids("saml")[1]
+    assert said.out.startswith(f"saml: made {new}; give the IdPs the new metadata, which has both certificates; ")
+    assert [key["state"] for key in shell.listed("saml")] == ["signs", "decrypts"]
+    said = shell("retire", old)
+    assert said.out == (
+        f"saml: retired {old}; {new} signs; give the IdPs the new metadata, so that they stop encrypting to the"
+        " retired one\n"
+    )
+    assert [key["state"] for key in shell.listed("saml")] == ["signs"]
+
+
+def test_a_tenants_own_keys_roll_over_alone(shell: Shell) -> None:
+    [deployments], [old] = shell.ids("saml"), shell.ids("saml", "acme")
+    assert shell("rotate", "saml", "--tenant", "acme").out.startswith("saml of acme: made ")
+    assert shell("retire", old).code == 0
+    assert shell.ids("saml") == [deployments]
+    [left] = shell.ids("saml", "acme")
+    said = shell("retire", left)
+    assert said.err == f"kombo-bridge: {left} is the last key for saml of acme; make another with `keys rotate` first\n"
+
+
+def test_the_first_of_a_kind_signs_at_once(fresh: Shell) -> None:
+    assert fresh("rotate", "headers").out.endswith("; it is the first, so it signs at once\n")
+
+
+def test_the_last_key_of_somebody_who_needs_none_may_go(shell: Shell) -> None:
+    del shell.deployment.tenants["acme"]["saml"]["own_keys"]
+    shell.deployment.write()
+    [own] = shell.ids("saml", "acme")
+    assert shell("retire", own).out.endswith("; there is none left, and nobody needs one\n")
+
+
+def test_a_tenant_whose_file_is_broken_may_need_its_keys(shell: Shell) -> None:
+    (shell.deployment.folder / "tenants" / "acme.yaml").write_text("name: [")
+    [own] = shell.ids("saml", "acme")
+    assert "is the last key for saml of acme" in shell("retire", own).err
+
+
+def test_no_last_key_goes(shell: Shell) -> None:
+    for [id] in (shell.ids("headers"), shell.ids("saml"), shell.ids("saml", "acme")):
+        said = shell("retire", id)
+        assert (said.code, said.out) == (1, "")
+        assert "is the last key for" in said.err
+    assert len(shell.listed()) + len(shell.listed("saml", "acme")) == 3
+
+
+def test_a_beginning_of_the_id_is_enough_if_no_other_has_it(shell: Shell) -> None:
+    shell("rotate", "saml")
+    old, new = shell.ids("saml")
+    assert "no key has an id that begins with 'zz'" in shell("retire", "zz").err
+    assert "4 keys have an id that begins with ''" in shell("retire", "").err
+    beginning = next(old[:length] for length in range(1, 33) if not new.startswith(old[:length]))
+    with_others = [key["id"] for key in json.loads(shell("list", "--json").out)]
+    while sum(id.startswith(beginning) for id in with_others) > 1:
+        beginning = old[: len(beginning) + 1]
+    assert shell("retire", beginning).code == 0
+    assert shell.ids("saml") == [new]
+
+
+def test_an_id_that_begins_with_a_dash(shell: Shell) -> None:
+    key = made("stamp", 7)
+    with closing(Store(f"sqlite:///{shell.deployment.folder}/bridge.db")) as store:
+        dashed = rows.MadeKey(f"-h-{key.id[3:]}", key.private_pem)
+        asyncio.run(store.write(lambda c: rows.add(c, Seal([SECRET]), Kind("stamp"), dashed)))
+    assert shell("retire", "-h-").out.startswith("headers: retired -h-")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["rotate", "saml", "--tenant", "globex"], 1, "the tenant globex has no SAML keys of its own"),
+        (["rotate", "saml", "--tenant", "nobody"], 1, "there is no tenant nobody with a valid file"),
+        (["rotate", "headers", "--tenant", "acme"], 2, "Invalid value for --tenant"),
+        (["rotate", "everything"], 2, "Invalid value"),
+        (["rotate"], 2, "Missing argument"),
+        (["retire"], 2, "Missing argument"),
+        (["retire", "a", "b"], 2, "unexpected extra argument"),
+    ],
+)
+def test_what_cannot_be_done(shell: Shell, arguments: list[str], code: int, said: str) -> None:
+    before = shell("list").out
+    answer = shell(*arguments)
+    assert (answer.code, answer.out) == (code, "")
+    assert said in answer.err
+    assert shell("list").out == before
+
+
+def test_other_secrets_make_no_key_that_the_service_cannot_open(shell: Shell) -> None:
+    before = shell("list").out
+    shell.deployment.service["secrets"] = ["quite another secret of the tests, long enough"]
+    shell.deployment.write()
+    said = shell("rotate", "saml")
+    assert said.code == 1
+    assert said.err.count("\n") == 1
+    assert "put the former secret back" in said.err
+    assert shell("list").out == before

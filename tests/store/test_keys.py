@@ -1,0 +1,119 @@
+"""Sealed keys and measured clocks."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+
+import pytest
+from sqlalchemy import Connection, select
+
+from bridge.errors import StateError
+from bridge.store import clocks, keys, tables
+from bridge.store.clocks import Clock
+from bridge.store.engine import Store, now_ms
+from bridge.store.keys import KeyRow, Kind, MadeKey
+from bridge.store.sealing import Seal
+
+SEAL = Seal(["s" * 32])
+STAMP, SAML, ACME = Kind("stamp"), Kind("saml"), Kind("saml", "acme")
+
+
+def made(id: str) -> MadeKey:
+    return MadeKey(id, f"private {id}".encode(), f"certificate {id}")
+
+
+async def first(store: Store, kind: Kind, id: str) -> bool:
+    return await store.write(partial(keys.add_first, seal=SEAL, kind=kind, made=made(id)))
+
+
+async def add(store: Store, kind: Kind, id: str, seal: Seal = SEAL) -> list[keys.SealedKey]:
+    return await store.write(partial(keys.add, seal=seal, kind=kind, made=made(id)))
+
+
+async def test_nodes_that_start_together_agree_on_the_first_key_of_each_kind(store: Store) -> None:
+    names = ("one", "two", "three")
+    kinds = (STAMP, SAML, ACME)
+    came = await asyncio.gather(
+        *(first(store, kind, f"{kind.scope}{kind.purpose}{n}") for kind in kinds for n in names)
+    )
+    assert came.count(True) == len(kinds)
+    for kind in kinds:
+        [key] = await store.read(partial(keys.of_kind, kind=kind))
+        assert key.opened(SEAL).private_pem == f"private {key.id}".encode()
+        assert key.certificate == f"certificate {key.id}"
+
+
+async def test_the_order_of_a_kind_is_that_of_making_whatever_the_clock_says(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await add(store, SAML, "one")
+    monkeypatch.setattr(keys, "now_ms", lambda: now_ms() - 3_600_000)
+    await add(store, SAML, "two")
+    assert [key.id for key in await add(store, SAML, "three")] == ["one", "two", "three"]
+    assert [key.id for key in await add(store, ACME, "other")] == ["other"]
+
+
+async def test_no_key_is_made_under_secrets_that_do_not_open_the_others(store: Store) -> None:
+    await add(store, SAML, "one")
+    with pytest.raises(StateError, match="put the former secret back"):
+        await add(store, SAML, "two", Seal(["n" * 32]))
+    assert await store.read(keys.ids) == {"one"}
+    await add(store, SAML, "two", Seal(["n" * 32, "s" * 32]))
+    first, second = await store.read(partial(keys.of_kind, kind=SAML))
+    assert second.opened(Seal(["n" * 32])).private_pem == b"private two"
+    with pytest.raises(StateError, match="put the former secret back"):
+        first.opened(Seal(["n" * 32]))
+
+
+async def test_a_private_key_is_not_readable_in_the_database_nor_shown(store: Store) -> None:
+    [sealed] = await add(store, SAML, "one")
+    assert "private one" not in str(await store.read(lambda c: c.execute(select(tables.keys)).all()))
+    assert "private one" not in repr(sealed.opened(SEAL))
+    assert sealed.sealed not in repr(sealed)
+
+
+async def test_what_may_be_known_of_all_keys(store: Store) -> None:
+    await add(store, STAMP, "one")
+    await add(store, ACME, "two")
+    found = await store.read(keys.faces)
+    assert found == [
+        KeyRow("one", STAMP, found[0].created_at, "certificate one"),
+        KeyRow("two", ACME, found[1].created_at, "certificate two"),
+    ]
+    assert abs(found[0].created_at - now_ms()) < 60_000
+
+
+async def test_any_number_of_keys_is_fetched(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keys, "FETCHED_AT_ONCE", 2)
+    for name in ("a", "b", "c"):
+        await add(store, SAML, name)
+    found = await store.read(partial(keys.fetch, wanted=["a", "b", "c", "gone"]))
+    assert {key.id for key in found} == {"a", "b", "c"}
+
+
+async def test_two_that_retire_at_once_see_each_other(store: Store) -> None:
+    for name in ("a", "b"):
+        await add(store, SAML, name)
+
+    def retire_unless_last(connection: Connection, id: str) -> bool:
+        keys.hold_alone(connection)
+        if len(keys.of_kind(connection, SAML)) == 1:
+            return False
+        keys.remove(connection, id)
+        return True
+
+    gone = await asyncio.gather(*(store.write(partial(retire_unless_last, id=name)) for name in ("a", "b")))
+    assert sorted(gone) == [False, True]
+    assert len(await store.read(keys.ids)) == 1
+
+
+async def test_one_measurement_a_tenant(store: Store) -> None:
+    for tenant, offset in (("acme", -1200), ("globex", 5), ("acme", 90_000)):
+        await store.write(partial(clocks.record, tenant=tenant, provider="idp", offset_ms=offset))
+    found = await store.read(clocks.all)
+    assert found == {
+        "acme": Clock("acme", "idp", 90_000, found["acme"].measured_at),
+        "globex": Clock("globex", "idp", 5, found["globex"].measured_at),
+    }
+    assert abs(found["acme"].measured_at - now_ms()) < 60_000
