@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import http.cookiejar
 import logging
-import zlib
 from collections.abc import Mapping
 from importlib.metadata import version
 from itertools import count
@@ -15,6 +14,7 @@ from urllib.parse import quote
 import httpx
 import msgspec
 
+from bridge.bodies import ACCEPTED, BodyError, inflated
 from bridge.errors import BridgeError, KomboUnavailable
 from bridge.kombo.answers import Repeat, Unusable, open_envelope
 from bridge.kombo.model import MAX_ID
@@ -40,7 +40,7 @@ def http_client() -> httpx.AsyncClient:
         cookies=no_cookies,
         timeout=httpx.Timeout(20.0, connect=5.0, pool=5.0),
         limits=httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=30.0),
-        headers={"User-Agent": f"kombo-bridge/{version('kombo-bridge')}", "Accept-Encoding": "gzip"},
+        headers={"User-Agent": f"kombo-bridge/{version('kombo-bridge')}", "Accept-Encoding": ACCEPTED},
     )
 
 
@@ -120,22 +120,11 @@ class Transport:
 
 
 async def _body(operation: str, response: httpx.Response) -> bytes:
-    """The decompressed body. We inflate it because httpx would inflate a whole chunk before anyone could count."""
-    coding = response.headers.get("content-encoding", "identity").strip().lower()
-    if coding not in ("identity", "gzip"):
-        raise Unusable(f"{operation}: an answer in a coding that was not asked for", repeat=Repeat.NEVER)
-    inflate = zlib.decompressobj(wbits=31) if coding == "gzip" else None
-    body = bytearray()
-    async for chunk in response.aiter_raw():
-        try:
-            body += inflate.decompress(chunk, MAX_ANSWER + 1 - len(body)) if inflate else chunk
-        except zlib.error as error:
-            raise Unusable(f"{operation}: a body that is not gzip though it says so") from error
-        if len(body) > MAX_ANSWER:
-            raise Unusable(f"{operation}: an answer of more than {MAX_ANSWER} bytes", repeat=Repeat.NEVER)
-    if inflate and not inflate.eof:
-        raise Unusable(f"{operation}: a gzip body that ends too early")
-    return bytes(body)
+    try:
+        return await inflated(response.aiter_raw(), response.headers.get("content-encoding", ""), MAX_ANSWER)
+    except BodyError as error:
+        repeat = Repeat.NEVER if error.same_again else Repeat.READS
+        raise Unusable(f"{operation}: {error}", repeat=repeat) from error
 
 
 def _segment(value: str) -> str:

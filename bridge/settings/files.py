@@ -2,38 +2,36 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
-from typing import NamedTuple
 
 
 class UnusableFileError(ValueError):
     """A file that cannot be used; the message says why and what to do, and nothing of its content."""
 
 
-class Stamp(NamedTuple):
-    """What tells one version of a file from the next without reading it."""
-
-    modified: int
-    size: int
-    inode: int
+Stamp = tuple[int, int, int]
+"""What tells one version of a file from the next without reading it: when it was modified, its size, its inode."""
 
 
-def stamp(path: Path) -> Stamp | None:
+def stamp(path: str) -> Stamp | None:
     """The stamp of a file; None where there is none."""
     try:
-        status = path.stat()
+        status = os.stat(path)  # noqa: PTH116  # asked of every file every second, where a Path takes twice as long
     except (OSError, ValueError):
         return None
-    return Stamp(status.st_mtime_ns, status.st_size, status.st_ino)
+    return status.st_mtime_ns, status.st_size, status.st_ino
 
 
-class Watched(dict[Path, Stamp | None]):
+class Watched(dict[str, Stamp | None]):
     """The files that a reading hangs on, present or not, each with its stamp from before it was read."""
 
     def add(self, path: Path) -> None:
-        self.setdefault(path, stamp(path))
+        name = str(path)
+        if name not in self:
+            self[name] = stamp(name)
 
-    def differences(self) -> dict[Path, Stamp | None]:
+    def differences(self) -> dict[str, Stamp | None]:
         """The files that have changed since, with their stamps now."""
         return {path: now for path, seen in self.items() if (now := stamp(path)) != seen}
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from operator import itemgetter
+from datetime import UTC, datetime
 from pathlib import Path
 
 import structlog
@@ -13,6 +13,7 @@ import structlog
 from bridge.errors import Problem, SettingsError
 from bridge.settings.document import read_document
 from bridge.settings.files import Stamp, Watched, shown, stamp
+from bridge.settings.idp import Documents, nothing_fetched
 from bridge.settings.model import Configuration, Service
 from bridge.settings.problems import validated
 from bridge.settings.settle import Settled, settle
@@ -24,13 +25,18 @@ RELOADED = frozenset({"routes", "completions"})
 """What of `bridge.yaml` takes effect without a restart."""
 
 
-def load(path: Path, environ: Mapping[str, str] = os.environ) -> Configuration:
+def load(path: Path, environ: Mapping[str, str] = os.environ, documents: Documents = nothing_fetched) -> Configuration:
     """The settings as they are now.
 
     Raises `SettingsError` with every problem of the service's file. A tenant whose file is bad does not stop the
     others: it stands in `Configuration.broken`.
     """
-    return SettingsFiles(path, environ).configuration
+    return SettingsFiles(path, environ, documents).configuration
+
+
+def read_service(path: Path, environ: Mapping[str, str] = os.environ) -> Service:
+    """The service's file alone; raises `SettingsError`."""
+    return _read_service(path, environ, Watched())
 
 
 @dataclass(slots=True)
@@ -45,20 +51,28 @@ class SettingsFiles:
     `configuration` is what is in force. Blocking: in a running service this belongs in a thread.
     """
 
-    def __init__(self, path: Path, environ: Mapping[str, str] = os.environ) -> None:
+    def __init__(
+        self, path: Path, environ: Mapping[str, str] = os.environ, documents: Documents = nothing_fetched
+    ) -> None:
         self.path = path
         self.environ = environ
+        self.documents = documents
         self._service_files = Watched()
         service = _read_service(path, environ, self._service_files)
-        self._tenants: dict[Path, _TenantEntry] = {}
+        self._tenants: dict[str, _TenantEntry] = {}
         self._settled = Settled({}, {})
         self._reported: set[Problem] = set()
         self._folder_lost = False
-        self._refresh_tenants(service, {path: stamp(path) for path in _tenant_files(service.tenants)})
+        self._read_tenants(_tenant_files(service.tenants), service)
         self._settled = self._settle()
-        self.configuration = Configuration(service, self._settled.tenants, self._settled.broken)
+        self.configuration = self._configured(service, 0)
 
-    def differences(self) -> dict[Path, Stamp | None]:
+    @property
+    def valid_until(self) -> datetime | None:
+        """When metadata in force expires next: then `apply` has something to do, whatever the files are like."""
+        return self._settled.valid_until
+
+    def differences(self) -> dict[str, Stamp | None]:
         """The files that are not as they were when they were read, with their stamps now (None: gone)."""
         found = self._service_files.differences()
         paths = self._listed()
@@ -69,24 +83,44 @@ class SettingsFiles:
             found |= dict.fromkeys(self._tenants.keys() - set(paths))
         return found
 
-    def apply(self, found: Mapping[Path, Stamp | None]) -> Configuration | None:
+    def apply(self, found: Mapping[str, Stamp | None]) -> Configuration | None:
         """Read again what `differences` found. The new configuration, or None where everything stays as it was."""
+        service = self.configuration.service
+        if self._service_files.keys() & found.keys():
+            service = self._reread_service()
+        return self._apply(service, self._refresh_tenants(service, found))
+
+    def documents_changed(self, slugs: Iterable[str]) -> Configuration | None:
+        """Read the tenants again whose fetched metadata is another one; as `apply`.
+
+        A file that has itself changed meanwhile is left for `apply`: somebody may be half way through writing it.
+        """
+        service = self.configuration.service
+        paths = [str(service.tenants / f"{slug}.yaml") for slug in slugs]
+        known = [path for path in paths if path in self._tenants and not self._tenants[path].files.differences()]
+        return self._apply(service, self._read_tenants(known, service))
+
+    def _apply(self, service: Service, reread: set[str]) -> Configuration | None:
         before = self.configuration
-        service = self._reread_service() if self._service_files.keys() & found.keys() else before.service
-        reread = self._refresh_tenants(service, found)
         self._settled = self._settle()
         self._report(reread)
-        now = Configuration(service, self._settled.tenants, self._settled.broken, before.generation + 1)
+        now = self._configured(service, before.generation + 1)
         if _content(now) == _content(before):
             return None
+        # Now rather than on the event loop, when the first request asks for them.
+        _ = now.by_host, now.by_domain
         self.configuration = now
         return now
 
-    def _settle(self) -> Settled:
-        latest = {_slug(path): entry.latest for path, entry in sorted(self._tenants.items(), key=itemgetter(0))}
-        return settle(latest, self._settled.readings)
+    def _configured(self, service: Service, generation: int) -> Configuration:
+        settled = self._settled
+        return Configuration(service, settled.tenants, settled.broken, generation, settled.metadata_urls)
 
-    def _listed(self) -> list[Path] | None:
+    def _settle(self) -> Settled:
+        latest = {_slug(path): self._tenants[path].latest for path in sorted(self._tenants)}
+        return settle(latest, self._settled.readings, datetime.now(UTC))
+
+    def _listed(self) -> list[str] | None:
         """The tenant files, or None while their folder cannot be read: then all keep serving."""
         try:
             paths = _tenant_files(self.configuration.service.tenants)
@@ -98,22 +132,25 @@ class SettingsFiles:
         self._folder_lost = False
         return paths
 
-    def _refresh_tenants(self, service: Service, found: Mapping[Path, Stamp | None]) -> set[str]:
+    def _refresh_tenants(self, service: Service, found: Mapping[str, Stamp | None]) -> set[str]:
         """Read new and changed tenant files, forget removed ones; the names of those read."""
         for path in [path for path in self._tenants if found.get(path, ...) is None]:
             del self._tenants[path]
         present = [path for path, now in found.items() if now and _is_tenant_file(path, service.tenants)]
         new = [path for path in present if path not in self._tenants]
-        changed = [path for path, entry in self._tenants.items() if entry.files.keys() & found.keys()]
-        for path in [*changed, *new]:
+        changed = [path for path, entry in self._tenants.items() if not entry.files.keys().isdisjoint(found)]
+        return self._read_tenants([*changed, *new], service)
+
+    def _read_tenants(self, paths: Sequence[str], service: Service) -> set[str]:
+        for path in paths:
             files = Watched()
             latest: TenantReading | SettingsError
             try:
-                latest = read_tenant(path, service, self.environ, files)
+                latest = read_tenant(Path(path), service, self.environ, files, self.documents)
             except SettingsError as error:
                 latest = error
             self._tenants[path] = _TenantEntry(files, latest)
-        return {shown(path) for path in (*changed, *new)}
+        return {shown(Path(path)) for path in paths}
 
     def _reread_service(self) -> Service:
         """The service in force from now on: of a valid file only what needs no restart, of an invalid one nothing."""
@@ -149,7 +186,7 @@ class SettingsFiles:
 
 def _content(configuration: Configuration) -> tuple[object, ...]:
     broken = {slug: error.problems for slug, error in configuration.broken.items()}
-    return configuration.service, configuration.tenants, broken
+    return configuration.service, configuration.tenants, broken, set(configuration.metadata_urls)
 
 
 def _read_service(path: Path, environ: Mapping[str, str], files: Watched) -> Service:
@@ -164,20 +201,26 @@ def _read_service(path: Path, environ: Mapping[str, str], files: Watched) -> Ser
     return service
 
 
-def _tenant_files(folder: Path) -> list[Path]:
+def _tenant_files(folder: Path) -> list[str]:
     """The tenant files in a folder; raises `SettingsError`."""
     try:
-        names = [entry.name for entry in os.scandir(folder)]
+        names = os.listdir(folder)  # noqa: PTH208  # names alone: a folder may hold ten thousand tenants
     except OSError as error:
         raise SettingsError(Problem(shown(folder), 1, f"the folder cannot be read ({error.strerror})")) from None
-    return [path for path in map(folder.joinpath, names) if _is_tenant_file(path, folder)]
+    within = str(folder)
+    return [os.path.join(within, name) for name in names if _names_a_tenant(name)]  # noqa: PTH118  # as above
 
 
-def _is_tenant_file(path: Path, folder: Path) -> bool:
+def _is_tenant_file(path: str, folder: Path) -> bool:
+    parent, name = os.path.split(path)
+    return parent == str(folder) and _names_a_tenant(name)
+
+
+def _names_a_tenant(name: str) -> bool:
     """`.yml` counts, so that it can be reported; hidden files are editors' and mounts' own."""
-    return path.parent == folder and path.suffix in (".yaml", ".yml") and not path.name.startswith(".")
+    return name.endswith((".yaml", ".yml")) and not name.startswith(".")
 
 
-def _slug(path: Path) -> str:
+def _slug(path: str) -> str:
     """The slug that a file gives its tenant; a name with another ending stays whole, and is no slug."""
-    return path.stem if path.suffix == ".yaml" else path.name
+    return os.path.basename(path).removesuffix(".yaml")  # noqa: PTH119  # of every file, at every change

@@ -269,22 +269,52 @@ class Tenant(TenantBase):
     session: SessionLife = SessionLife()
 
 
+@dataclass(frozen=True, slots=True)
+class MetadataUrl:
+    """Where a tenant's metadata is fetched from, and what must hold for it to be used.
+
+    `certificate` is the PEM text of the one that must have signed it, `party` is what requests to the IdP are made of.
+    """
+
+    slug: str
+    url: str
+    certificate: str | None
+    party: ServiceProvider
+
+
+class SourceError(SettingsError):
+    """A tenant file that is good but for its metadata by URL. `awaited`: that has never been fetched."""
+
+    def __init__(self, problem: Problem, source: MetadataUrl, *, awaited: bool) -> None:
+        super().__init__(problem)
+        self.source = source
+        self.awaited = awaited
+
+
 @dataclass(frozen=True)
 class Configuration:
     """One generation of settings: what is in force until the next reload.
 
-    A tenant whose file has never been valid stands in `broken` with what is wrong with it; the others serve.
+    A tenant that has never been valid stands in `broken` with what is wrong with it, and so does one whose metadata is
+    no longer; the others serve. `metadata_urls` are those in use and those whose metadata is awaited.
     """
 
     service: Service
     tenants: Mapping[str, Tenant]
     broken: Mapping[str, SettingsError]
     generation: int = 0
+    metadata_urls: tuple[MetadataUrl, ...] = ()
 
     @property
     def problems(self) -> tuple[Problem, ...]:
-        """Everything that is wrong in the files of `broken`."""
-        return tuple(problem for error in self.broken.values() for problem in error.problems)
+        """Everything that is wrong with the tenants of `broken`."""
+        awaited = set(self.awaited)
+        return tuple(problem for error in self.broken.values() if error not in awaited for problem in error.problems)
+
+    @property
+    def awaited(self) -> tuple[SourceError, ...]:
+        """The tenants of `broken` with which nothing is wrong but that their metadata has yet to come."""
+        return tuple(error for error in self.broken.values() if isinstance(error, SourceError) and error.awaited)
 
     @cached_property
     def by_host(self) -> Mapping[str, Tenant]:

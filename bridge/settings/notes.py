@@ -35,8 +35,6 @@ NOT_YET_SERVICE: tuple[_Rule, ...] = (
 )
 NOT_YET_TENANT: tuple[_Rule, ...] = (
     ("on_launch: enroll", lambda tenant: tenant.on_launch == "enroll", "nobody is enrolled"),
-    ("saml.sign_requests", lambda tenant: tenant.saml.sign_requests, "AuthnRequests are not signed"),
-    ("saml.idp_initiated", lambda tenant: tenant.saml.idp_initiated, "an answer that nobody asked for is dropped"),
 )
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 
 import structlog
 
 from bridge.settings.files import Stamp
+from bridge.settings.idp import Documents, has_expired, nothing_fetched
 from bridge.settings.load import SettingsFiles
 from bridge.settings.model import Configuration
 
@@ -24,12 +26,20 @@ class Reloader:
     """
 
     def __init__(
-        self, path: Path, environ: Mapping[str, str] = os.environ, *, every: float = 1.0, settled_after: float = 0.25
+        self,
+        path: Path,
+        environ: Mapping[str, str] = os.environ,
+        documents: Documents = nothing_fetched,
+        *,
+        every: float = 1.0,
+        settled_after: float = 0.25,
     ) -> None:
-        self._files = SettingsFiles(path, environ)
+        self._files = SettingsFiles(path, environ, documents)
         self._every = every
         self._settled_after = settled_after
-        self._pending: dict[Path, Stamp | None] = {}
+        self._pending: dict[str, Stamp | None] = {}
+        self._one_at_a_time = asyncio.Lock()
+        self._changed: Callable[[Configuration], None] = _nobody
 
     @property
     def configuration(self) -> Configuration:
@@ -41,16 +51,23 @@ class Reloader:
 
         Nothing ends it but cancellation: a reload that fails for a reason nobody foresaw must not be the last.
         """
+        self._changed = changed
         while True:
             await asyncio.sleep(self._settled_after if self._pending else self._every)
             try:
-                if configuration := await asyncio.to_thread(self._look):
-                    log.info(
-                        "settings_applied", generation=configuration.generation, tenants=len(configuration.tenants)
-                    )
-                    changed(configuration)
+                await self._take(self._look)
             except Exception:
                 log.exception("settings_reload_failed")
+
+    async def documents_changed(self, slugs: Collection[str]) -> None:
+        """Take over fetched metadata that is another one than before; whoever watches has been told on return."""
+        await self._take(lambda: self._files.documents_changed(slugs))
+
+    async def _take(self, work: Callable[[], Configuration | None]) -> None:
+        async with self._one_at_a_time:
+            if configuration := await asyncio.to_thread(work):
+                log.info("settings_applied", generation=configuration.generation, tenants=len(configuration.tenants))
+                self._changed(configuration)
 
     def _look(self) -> Configuration | None:
         found = self._files.differences()
@@ -58,4 +75,8 @@ class Reloader:
             self._pending = found
             return None
         self._pending = {}
-        return self._files.apply(found) if found else None
+        return self._files.apply(found) if found or has_expired(self._files.valid_until, datetime.now(UTC)) else None
+
+
+def _nobody(_configuration: Configuration) -> None:
+    """Whom to tell while nobody watches."""

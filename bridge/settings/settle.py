@@ -1,17 +1,20 @@
 """Which version of each tenant is in force, where files are broken or claim the same thing.
 
 A tenant that serves goes on serving: a file that is invalid, or claims what another tenant has, keeps its last good
-version. Where two newcomers claim the same, neither gets it, since nobody can say whose it is.
+version. Where two newcomers claim the same, neither gets it, since nobody can say whose it is. Only metadata that has
+expired ends a tenant that serves.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 
 from bridge.errors import Problem, SettingsError
-from bridge.settings.model import Tenant
+from bridge.settings.idp import expired_since, has_expired
+from bridge.settings.model import MetadataUrl, SourceError, Tenant
 from bridge.settings.tenant import TenantReading, Unshared
 
 
@@ -30,28 +33,54 @@ class Settled:
     def broken(self) -> dict[str, SettingsError]:
         return {slug: error for slug, error in self.errors.items() if slug not in self.readings}
 
+    @property
+    def metadata_urls(self) -> tuple[MetadataUrl, ...]:
+        """Of the tenants in force, and of those that are waiting for theirs. A tenant may be both, with two URLs."""
+        sources = [reading.source for reading in self.readings.values()]
+        sources += [error.source for error in self.errors.values() if isinstance(error, SourceError)]
+        return tuple({(source.slug, source.url): source for source in sources if source}.values())
 
-def settle(latest: Mapping[str, TenantReading | SettingsError], in_force: Mapping[str, TenantReading]) -> Settled:
+    @property
+    def valid_until(self) -> datetime | None:
+        """When the first of the tenants in force is to be settled anew."""
+        ends = (reading.valid_until for reading in self.readings.values())
+        return min((end for end in ends if end), default=None)
+
+
+def settle(
+    latest: Mapping[str, TenantReading | SettingsError], in_force: Mapping[str, TenantReading], now: datetime
+) -> Settled:
     """The latest readings of all files against the tenants in force until now."""
+    alive = {slug: reading for slug, reading in in_force.items() if not has_expired(reading.valid_until, now)}
     chosen: dict[str, TenantReading] = {}
     errors: dict[str, SettingsError] = {}
     for slug, reading in latest.items():
-        before = in_force.get(slug)
-        if isinstance(reading, SettingsError):
-            errors[slug] = reading
+        before = alive.get(slug)
+        if error := _error(reading, now):
+            errors[slug] = error
             if before:
                 chosen[slug] = before
-        else:
-            chosen[slug] = before if before and before.tenant == reading.tenant else reading
-    while losers := _losers(chosen, in_force):
+        elif isinstance(reading, TenantReading):
+            same = before is not None and before.tenant == reading.tenant
+            chosen[slug] = replace(reading, tenant=before.tenant) if before and same else reading
+    while losers := _losers(chosen, alive):
         for slug, problems in losers.items():
             errors[slug] = SettingsError(*sorted(problems, key=lambda problem: problem.line))
-            before = in_force.get(slug)
-            if before and chosen[slug] is not before:
+            before = alive.get(slug)
+            if before and chosen[slug].tenant is not before.tenant:
                 chosen[slug] = before
             else:
                 del chosen[slug]
     return Settled(chosen, errors)
+
+
+def _error(reading: TenantReading | SettingsError, now: datetime) -> SettingsError | None:
+    if isinstance(reading, SettingsError):
+        return reading
+    if reading.valid_until is None or not has_expired(reading.valid_until, now):
+        return None
+    problem = Problem(reading.file, reading.metadata_line, f"`saml.metadata`: {expired_since(reading.valid_until)}")
+    return SourceError(problem, reading.source, awaited=False) if reading.source else SettingsError(problem)
 
 
 def _losers(chosen: Mapping[str, TenantReading], in_force: Mapping[str, TenantReading]) -> dict[str, list[Problem]]:
@@ -64,7 +93,7 @@ def _losers(chosen: Mapping[str, TenantReading], in_force: Mapping[str, TenantRe
     for claim, slugs in claimants.items():
         if len(slugs) < 2:
             continue
-        newcomers = [slug for slug in slugs if chosen[slug] is not in_force.get(slug)]
+        newcomers = [slug for slug in slugs if slug not in in_force or chosen[slug].tenant is not in_force[slug].tenant]
         for slug in newcomers or slugs:
             other = chosen[next(other for other in slugs if other != slug)]
             message = f"the {claim.kind} {claim.value} is also in {other.file}: write it in one of the two files only"

@@ -2,30 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
-from bridge.errors import MetadataError, Problem, SettingsError
+from bridge.errors import Problem, SettingsError
 from bridge.hosts import authority, host_and_port, is_loopback
-from bridge.saml.metadata import MAX_BYTES, read_idp_metadata
+from bridge.saml.metadata import Metadata
 from bridge.saml.model import IdentityProvider, ServiceProvider
-from bridge.saml.request import authn_request
 from bridge.settings.document import Document, read_document
-from bridge.settings.files import UnusableFileError, Watched, read_bytes, shown
+from bridge.settings.files import Watched, shown
+from bridge.settings.idp import Documents, IdpError, MetadataFile, metadata_of, nothing_fetched, source_of
 from bridge.settings.model import (
     Frozen,
     Gate,
     GateKind,
     IdentityEntry,
     Kombo,
+    MetadataUrl,
     OnLaunch,
     OnMiss,
     Service,
     SessionLife,
+    SourceError,
     Tenant,
     TenantBase,
     Tier,
@@ -33,6 +37,8 @@ from bridge.settings.model import (
 )
 from bridge.settings.problems import in_order, validated
 from bridge.settings.values import AtLeastOne, Duration, Flag, HttpUrl, Regex, Slug, Token, Word, Words
+
+T = TypeVar("T", bound=Hashable)
 
 
 class TenantKombo(Frozen):
@@ -48,7 +54,7 @@ class TenantKombo(Frozen):
 
     def over(self, kombo: Kombo) -> Kombo:
         overridden = self.model_fields_set - {"integration_id"}
-        return kombo.model_copy(update={name: getattr(self, name) for name in overridden})
+        return kombo.model_copy(update={name: getattr(self, name) for name in overridden}) if overridden else kombo
 
 
 class TenantSession(Frozen):
@@ -60,7 +66,7 @@ class TenantSession(Frozen):
     def over(self, session: SessionLife) -> SessionLife:
         if self.lifetime:
             return SessionLife(lifetime=self.lifetime, idle=self.idle)
-        return SessionLife(lifetime=session.lifetime, idle=self.idle or session.idle)
+        return session.model_copy(update={"idle": self.idle}) if self.idle else session
 
 
 class IdentityForm(Frozen):
@@ -194,15 +200,26 @@ class Unshared:
 
 @dataclass(frozen=True, slots=True)
 class TenantReading:
-    """A valid tenant file. `lines` says where it claims what no other tenant may have."""
+    """A valid tenant file. `lines` says where it claims what no other tenant may have.
+
+    Its metadata, named on the line `metadata_line`, may be believed until `valid_until`; `source` is its URL, if any.
+    """
 
     file: str
     tenant: Tenant
     lines: Mapping[Unshared, int]
+    metadata_line: int
+    valid_until: datetime | None = None
+    source: MetadataUrl | None = None
 
 
-def read_tenant(path: Path, service: Service, environ: Mapping[str, str], files: Watched) -> TenantReading:
-    """Read a tenant file and its metadata; raises `SettingsError`. `files` takes up every file that matters to it."""
+def read_tenant(
+    path: Path, service: Service, environ: Mapping[str, str], files: Watched, documents: Documents = nothing_fetched
+) -> TenantReading:
+    """Read a tenant file and its metadata; raises `SettingsError`. `files` takes up every file that matters to it.
+
+    Metadata by URL is looked up in `documents`; a `SourceError` says that it is all that is missing.
+    """
     files.add(path)
     if path.suffix != ".yaml" or not Slug.fullmatch(path.stem):
         message = "the file's name is no slug: write lower-case letters, digits and -, at most 63, then .yaml"
@@ -210,31 +227,46 @@ def read_tenant(path: Path, service: Service, environ: Mapping[str, str], files:
     document = read_document(path, environ, files)
     form = validated(TenantFile, document)
     hosts = _Hosts(service.public_url, form.hosts)
+    party = _party(form, path.stem, service, hosts)
     problems = [document.problem(("hosts", index), message) for index, message in hosts.problems()]
-    provider: IdentityProvider | None = None
+    if form.saml.sp_acs and not form.saml.sp_acs.startswith(f"{hosts.login_origin}/"):
+        message = f"`saml.sp_acs`: write a URL on {hosts.login_origin}, the origin of this tenant's logins"
+        problems.append(document.problem(("saml", "sp_acs"), message))
+    source: MetadataUrl | MetadataFile | None = None
+    metadata: Metadata | None = None
     try:
-        if isinstance(form.saml.metadata, str):
-            raise MetadataError("it has not been fetched yet")
-        files.add(form.saml.metadata)
-        provider = read_idp_metadata(read_bytes(form.saml.metadata, MAX_BYTES))
-        if provider.sso_redirect is None:
-            raise MetadataError(
-                "the IdP takes requests by HTTP-POST only, which this version does not send; "
-                "switch HTTP-Redirect on at the IdP and export its metadata again"
-            )
-    except (UnusableFileError, MetadataError) as error:
-        problems.append(document.problem(("saml", "metadata"), f"`saml.metadata`: {error}"))
-    if problems or not provider:
+        source = source_of(form.saml, path.stem, party, files)
+        metadata = metadata_of(source, documents)
+    except IdpError as error:
+        problem = document.problem(("saml", error.setting), f"`saml.{error.setting}`: {error}")
+        if isinstance(source, MetadataUrl) and not problems:
+            raise SourceError(problem, source, awaited=error.awaited) from None
+        problems.append(problem)
+    if problems or not metadata:
         raise in_order(problems)
-    tenant = _complete(form, path.stem, service, hosts, provider)
-    try:
-        authn_request(tenant.provider, tenant.party, "")  # now rather than when the first learner comes
-    except MetadataError as error:
-        raise SettingsError(document.problem(("saml", "metadata"), f"`saml.metadata`: {error}")) from None
-    return TenantReading(document.name, tenant, dict(_claims(tenant, document)))
+    tenant = _complete(form, path.stem, service, hosts, party, metadata.provider)
+    return TenantReading(
+        document.name,
+        tenant,
+        dict(_claims(tenant, document)),
+        document.places[document.nearest(("saml", "metadata"))].line,
+        metadata.valid_until,
+        source if isinstance(source, MetadataUrl) else None,
+    )
 
 
-def _complete(form: TenantFile, slug: str, service: Service, hosts: _Hosts, provider: IdentityProvider) -> Tenant:
+def _party(form: TenantFile, slug: str, service: Service, hosts: _Hosts) -> ServiceProvider:
+    return ServiceProvider(
+        entity_id=form.saml.sp_entity_id or f"{service.public_url}/_bridge/saml/{slug}/metadata",
+        acs=f"{hosts.login_origin}/_bridge/saml/{slug}/acs",
+        slo=f"{hosts.login_origin}/_bridge/saml/{slug}/slo",
+        former_acs=form.saml.sp_acs,
+    )
+
+
+def _complete(
+    form: TenantFile, slug: str, service: Service, hosts: _Hosts, party: ServiceProvider, provider: IdentityProvider
+) -> Tenant:
     return Tenant(
         slug=slug,
         name=form.name,
@@ -244,20 +276,21 @@ def _complete(form: TenantFile, slug: str, service: Service, hosts: _Hosts, prov
         email_domains=form.email_domains,
         saml=form.saml,
         provider=provider,
-        party=ServiceProvider(
-            entity_id=form.saml.sp_entity_id or f"{service.public_url}/_bridge/saml/{slug}/metadata",
-            acs=f"{hosts.login_origin}/_bridge/saml/{slug}/acs",
-            slo=f"{hosts.login_origin}/_bridge/saml/{slug}/slo",
-            former_acs=form.saml.sp_acs,
-        ),
-        identity=tuple(entry.entry() for entry in form.identity),
-        gate=form.gate.gate(),
+        party=party,
+        identity=_one(tuple(entry.entry() for entry in form.identity)),
+        gate=_one(form.gate.gate()),
         on_launch=form.on_launch,
         unmatched=form.unmatched,
         session=form.session.over(service.session),
-        share=form.share,
+        share=_one(form.share),
         in_frames=form.in_frames,
     )
+
+
+@lru_cache(maxsize=1024)
+def _one(part: T) -> T:
+    """The one object for all parts that are equal: most tenants of a deployment are much alike."""
+    return part
 
 
 class _Hosts:
