@@ -20,26 +20,37 @@ from bridge.directory.keeper import Keeper
 from bridge.directory.live import Live
 from bridge.front.acs import AssertionConsumer
 from bridge.front.application import Application
+from bridge.front.arrivals import Arrivals
 from bridge.front.cookies import Cookies
 from bridge.front.desk import Desk
 from bridge.front.front import Front
 from bridge.front.internal import internal
+from bridge.front.judge import Judge, Refresh
+from bridge.front.login import LoginEndpoint
 from bridge.front.logins import Logins
+from bridge.front.single_logout import SingleLogout
+from bridge.front.turns import Turns
 from bridge.gate.gate import Gate
 from bridge.identity.resolver import Resolver
+from bridge.idps.documents import KeptDocuments
+from bridge.idps.fetch import Fetcher
+from bridge.idps.refresh import Refresher
+from bridge.keys.custody import Keys
+from bridge.keys.expiry import ExpiryWatch
 from bridge.kombo.client import KomboClient
 from bridge.kombo.transport import http_client
+from bridge.metrics import Metrics
 from bridge.pages import Pages
 from bridge.proxy.headers import HeaderPolicy
 from bridge.proxy.server import listener, serve_internal
 from bridge.proxy.upstream import UpstreamPool
 from bridge.session.sessions import Sessions
 from bridge.settings.addresses import Address
-from bridge.settings.model import Kombo, Service, Tenant
+from bridge.settings.load import read_service
+from bridge.settings.model import Configuration, Kombo, Service, Tenant
 from bridge.settings.reload import Reloader
 from bridge.stamp.assertion import Signer
 from bridge.stamp.headers import Stamp
-from bridge.stamp.keys import KeyRing, load_key_ring
 from bridge.store.engine import Store
 from bridge.store.sealing import Seal
 
@@ -76,7 +87,7 @@ def _secrets(service: Service) -> list[str]:
     return [secret.get_secret_value() for secret in service.secrets]
 
 
-def build(reloader: Reloader, store: Store, ring: KeyRing, clients: Clients) -> Bridge:
+def build(reloader: Reloader, store: Store, keys: Keys, clients: Clients, refresh: Refresh) -> Bridge:
     """Put the rooms together. Nothing runs yet."""
     configuration = reloader.configuration
     service = configuration.service
@@ -85,24 +96,36 @@ def build(reloader: Reloader, store: Store, ring: KeyRing, clients: Clients) -> 
     live = Live(store, clients.of)
     policy = HeaderPolicy(service.headers, service.trusted_proxies, service.public_url)
     sessions = Sessions(store, secrets, lambda: reloader.configuration)
-    desk = Desk(sessions, Logins(secrets, cookies), cookies, Pages())
+    pages = Pages()
+    desk = Desk(sessions, Logins(secrets, cookies, pages, keys), cookies, pages)
     front = Front(
         configuration,
         desk,
         gate=Gate(store, live),
-        stamp=Stamp(Signer(ring, issuer=service.public_url, audience=service.audience), service.headers),
+        stamp=Stamp(Signer(lambda: keys.ring, issuer=service.public_url, audience=service.audience), service.headers),
         policy=policy,
     )
-    application = Application(front, AssertionConsumer(store, Resolver(store, live), desk), desk, ring.jwks)
+    turns = Turns()
+    judge, arrivals = Judge(keys, turns, lambda: reloader.configuration, refresh), Arrivals(secrets, desk)
+    consumer = AssertionConsumer(store, Resolver(store, live), desk, judge, arrivals)
+    login = LoginEndpoint(front, desk, consumer, arrivals)
+    logout_judge = Judge(keys, turns.share(1), lambda: reloader.configuration, refresh)
+    single_logout = SingleLogout(secrets, desk, keys, turns, logout_judge, lambda: front.rules)
+    application = Application(front, consumer, login, single_logout, desk, keys)
     front.mount(application.asgi)
-    return Bridge(front, UpstreamPool(service.upstream, policy), internal(front, store, ring.jwks))
+    return Bridge(
+        front,
+        UpstreamPool(service.upstream, policy),
+        internal(front, store, keys, Metrics(store, keys, lambda: reloader.configuration)),
+    )
 
 
-async def rehearse(service: Service, inside: Address) -> None:
+async def rehearse(configuration: Configuration, inside: Address) -> None:
     """Raises the `BridgeError` that would end every worker: said by one process, it is one line and no traceback."""
+    service = configuration.service
     store = Store(service.state)
     try:
-        await load_key_ring(store, Seal(_secrets(service)))
+        await Keys(store, Seal(_secrets(service)), lambda: configuration).load()
     finally:
         store.close()
     listener(inside, shared=True).close()
@@ -111,17 +134,25 @@ async def rehearse(service: Service, inside: Address) -> None:
 @contextlib.asynccontextmanager
 async def running(path: Path) -> AsyncIterator[Bridge]:
     """The service in this process, with its background work. The state is migrated already."""
-    reloader = Reloader(path)
-    service = reloader.configuration.service
+    service = read_service(path)
     store = Store(service.state)
     async with contextlib.AsyncExitStack() as stack:
         stack.callback(store.close)
+        documents = KeptDocuments(store)
+        reloader = Reloader(path, documents=documents)
+        fetcher = Fetcher(service.metadata_networks)
+        stack.callback(fetcher.close)
+        refresher = Refresher(
+            store, fetcher, lambda: reloader.configuration, reloader.documents_changed, documents.since
+        )
         clients = Clients(await stack.enter_async_context(http_client()))
-        ring = await load_key_ring(store, Seal(_secrets(service)))
-        bridge = build(reloader, store, ring, clients)
+        keys = Keys(store, Seal(_secrets(service)), lambda: reloader.configuration)
+        await keys.load()
+        bridge = build(reloader, store, keys, clients, refresher.refresh_now)
         keeper = Keeper(store, lambda: reloader.configuration, clients.of)
+        expiries = ExpiryWatch(store, keys, lambda: reloader.configuration)
         stack.push_async_callback(bridge.upstream.close)
-        for work in (reloader.watch(bridge.front.apply), keeper.run()):
+        for work in (reloader.watch(bridge.front.apply), keeper.run(), keys.follow(), refresher.run(), expiries.run()):
             stack.push_async_callback(_stop, asyncio.ensure_future(work))
         yield bridge
 

@@ -4,8 +4,14 @@
     rules         what one generation of settings says about requests; routes, paths, queries and places are its parts
     requests      what kind of request this is, and the reading of forms
     desk          what a browser is answered with: sessions, logins, cookies, pages
-    logins        a login under way, which travels with the browser
+    doorway       where a login begins: in a frame, with a fragment, or at once
+    login         the endpoint where a login begins, and where answers go round by
+    logins        a login under way, which travels with the browser; underway is the cookies that hold it
     acs           from an IdP's answer to a session and the deep link
+    judge         from what an IdP sent to what it says
+    arrivals      answers that nobody asked for, until it is clear whose session they replace
+    single_logout the end of sessions, begun by the learner or by the IdP
+    turns         how much SAML work is done at once
     cookies       the names and attributes of our cookies
     targets       where a login may lead
     learners      from a session to what the platform is told

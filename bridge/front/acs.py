@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from urllib.parse import quote
+from urllib.parse import urlencode, urlsplit
 
 import structlog
 from sqlalchemy import Connection
@@ -15,112 +14,156 @@ from starlette.responses import Response
 
 from bridge.errors import Code, Refusal, SamlRefusal
 from bridge.exchange import Head
-from bridge.front.cookies import AGAIN, LOGIN, RESUMED, SESSION, TENANT
+from bridge.front.arrivals import Arrivals
+from bridge.front.cookies import AGAIN, LOGIN, PARKED
 from bridge.front.desk import Desk
-from bridge.front.logins import LIFETIME_SECONDS, Login
+from bridge.front.judge import Judge
+from bridge.front.logins import login_path
 from bridge.front.refusals import redirect
-from bridge.front.requests import parse_form, read_form
+from bridge.front.requests import posted_fields
+from bridge.front.targets import relay_target
+from bridge.front.underway import LIFETIME_SECONDS, USED_SECONDS, Login
 from bridge.identity.resolver import Match, Resolver
-from bridge.saml.model import Assertion, Expectation
+from bridge.saml.model import Assertion
 from bridge.saml.rules import UNSOLICITED
-from bridge.saml.verify import verify
 from bridge.session.sessions import SignIn
 from bridge.settings.model import Tenant
+from bridge.store import clocks
 from bridge.store import sessions as rows
 from bridge.store.engine import Store, moment_ms
 
 MAX_FORM_BYTES = 400_000
 MAX_STRANGERS_BYTES = 64_000
-AT_ONCE = 2
 AGAIN_SECONDS = 120
-REMEMBER_TENANT_SECONDS = 180 * 24 * 3600
+MARKED = timedelta(seconds=LIFETIME_SECONDS + USED_SECONDS)
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
+class Door:
+    """An ACS URL of ours, and the tenants whose IdPs post there: one, or those that share a former ACS.
+
+    `keeps_fragments` says whether the fragment of a RelayState that is a link survives.
+    """
+
+    url: str
+    tenants: tuple[Tenant, ...]
+    keeps_fragments: bool = False
+
+    @property
+    def only(self) -> Tenant | None:
+        return self.tenants[0] if len(self.tenants) == 1 else None
+
+
+@dataclass(frozen=True, slots=True)
 class Posted:
-    """The form of the HTTP-POST binding (SAML bindings, 3.5)."""
+    """The form of the HTTP-POST binding (SAML bindings, 3.5), and when it was there."""
 
     response: str
     relay_state: str | None
+    at: datetime
 
 
 class AssertionConsumer:
-    """Answers POSTs to a tenant's ACS."""
+    """Answers POSTs to an ACS."""
 
-    def __init__(self, store: Store, resolver: Resolver, desk: Desk) -> None:
+    def __init__(self, store: Store, resolver: Resolver, desk: Desk, judge: Judge, arrivals: Arrivals) -> None:
         self._store = store
         self._resolver = resolver
         self._desk = desk
-        self._turns = asyncio.Semaphore(AT_ONCE)
+        self._judge = judge
+        self._arrivals = arrivals
 
-    async def consume(self, request: Request, head: Head, tenant: Tenant) -> Response:
+    async def consume(self, request: Request, head: Head, door: Door) -> Response:
         """The way on to the deep link. Raises `Refusal` and `StateError`.
 
         Without the cookie of a login that this browser began, the response is dropped unread: it may be somebody
         else's (login CSRF). The browser is then sent round once more, in case the cookie was only withheld from a
-        cross-site POST.
+        cross-site POST. Where the tenant lets its IdP begin, a RelayState that is none of ours makes a response one
+        that nobody asked for, and it is judged as such.
         """
-        expected = any(name.startswith(LOGIN) for name in self._desk.cookies.all(head))
+        begins = door.only is not None and door.only.saml.idp_initiated
+        expected = begins or any(name.startswith((LOGIN, PARKED)) for name in self._desk.cookies.all(head))
         posted = await _form(request, MAX_FORM_BYTES if expected else MAX_STRANGERS_BYTES)
         token = self._desk.logins.token(posted.relay_state)
-        login = self._desk.logins.find(head, tenant, token) if token else None
-        if login is None:
-            return self._again(tenant, token)
+        login = self._desk.logins.find(head, token) if token else None
+        tenant = _asked(door, login)
+        if login and tenant:
+            return await self._answered(head, tenant, login, posted, door)
+        if door.only and begins and token is None:
+            return await self._unasked(head, door.only, posted, door)
+        return self._again(head, door, token, posted)
+
+    def _again(self, head: Head, door: Door, token: str | None, posted: Posted) -> Response:
+        """Start over by way of a request on our own site, which gets the cookies that this one was sent without.
+
+        Raises `Refusal` (`login_expired`) where the login that is answered would be over in any case.
+        """
+        if token and posted.relay_state and self._desk.logins.took_too_long(posted.relay_state):
+            raise Refusal(Code.LOGIN_EXPIRED, "the login took too long")
+        next = "/" if token else _link(door, posted)
+        fields = {"resume": token or ""} | ({"next": next} if next != "/" else {})
+        log.info("login_restarted", tenant=door.only and door.only.slug, asked_for=token is not None)
+        if tenant := door.only:
+            marker = self._desk.cookies.within(head, tenant).write(AGAIN, "1", AGAIN_SECONDS)
+            return redirect(login_path(tenant, **fields), headers=[marker])
+        marker = self._desk.cookies.write(AGAIN, "1", AGAIN_SECONDS)
+        return redirect(f"{urlsplit(door.url).path}?{urlencode(fields)}", headers=[marker])
+
+    async def _answered(self, head: Head, tenant: Tenant, login: Login, posted: Posted, door: Door) -> Response:
+        """The answer to a login of this browser's."""
         try:
-            assertion = await self._verified(posted.response, tenant, login)
+            assertion = await self._judge.judge(posted.response, tenant, login.request_id, door.url)
         except SamlRefusal as refusal:
             if refusal.check == UNSOLICITED:  # by an IdP that lost its own session meanwhile, or was gone back to
-                return self._again(tenant, token)
+                return self._again(head, Door(door.url, (tenant,)), login.token, posted)
             refusal.retry = login.next
             raise
         try:
-            if not await self._first_use(tenant, login, assertion):
+            if not await self._first_use(tenant, assertion, login, posted):
                 return await self._used_before(head, tenant, login)
             match = await self._resolver.resolve(assertion, tenant)
-            return await self._sign_in(head, tenant, login, assertion, match)
+            return await self._sign_in(head, login, _sign_in(tenant, assertion, match))
         except Refusal as refusal:
             refusal.retry = login.next
             raise
 
-    def _again(self, tenant: Tenant, token: str | None) -> Response:
-        """Start over by way of a request on our own site, which gets the cookies that this one was sent without."""
-        resume = quote(token, safe="") if token else ""
-        marker = self._desk.cookies.write(AGAIN, "1", AGAIN_SECONDS)
-        log.info("login_restarted", tenant=tenant.slug, asked_for=token is not None)
-        return redirect(f"{login_path(tenant)}?resume={resume}", headers=[marker])
+    async def _unasked(self, head: Head, tenant: Tenant, posted: Posted, door: Door) -> Response:
+        """An answer without a login. One that has been used leads on to the page, if this browser is signed in."""
+        next = _link(door, posted)
+        try:
+            assertion = await self._judge.judge(posted.response, tenant, None, door.url)
+            if not await self._first_use(tenant, assertion, None, posted):
+                return redirect(login_path(tenant, used="", next=next))
+            match = await self._resolver.resolve(assertion, tenant)
+            return await self._arrivals.wait(head, _sign_in(tenant, assertion, match), next)
+        except Refusal as refusal:
+            refusal.retry = next
+            raise
 
-    async def _verified(self, response: str, tenant: Tenant, login: Login) -> Assertion:
-        expectation = Expectation(
-            provider=tenant.provider,
-            party=tenant.party,
-            request_id=login.request_id,
-            signed=tenant.saml.signed,
-            clock_skew=tenant.saml.clock_skew,
-        )
-        async with self._turns:
-            return await asyncio.to_thread(verify, response, expectation, now=datetime.now(UTC))
-
-    async def _first_use(self, tenant: Tenant, login: Login, assertion: Assertion) -> bool:
+    async def _first_use(self, tenant: Tenant, assertion: Assertion, login: Login | None, posted: Posted) -> bool:
         """Mark the request and the assertion as used; False where the request was answered before.
 
-        An assertion that comes back under another request is a replay: raises `SamlRefusal`. Raises `StateError`.
+        Without a request it is the assertion that was; an assertion that comes back under another request is a replay:
+        raises `SamlRefusal`. Raises `StateError`. What the first answer to a request says of the IdP's clock is noted.
         """
-        request_mark = _digest(tenant.slug, login.request_id)
+        request_mark = _digest(tenant.slug, login.request_id) if login else None
         assertion_mark = _digest(assertion.issuer, assertion.id)
-        request_end = datetime.now(UTC) + timedelta(seconds=LIFETIME_SECONDS)
+        request_end = moment_ms(datetime.now(UTC) + MARKED)
+        offset = moment_ms(assertion.issued) - moment_ms(posted.at)
 
         def work(connection: Connection) -> tuple[bool, bool]:
-            return (
-                rows.use_once(connection, "request", request_mark, moment_ms(request_end)),
-                rows.use_once(connection, "assertion", assertion_mark, moment_ms(assertion.expires)),
-            )
+            new_request = not request_mark or rows.use_once(connection, "request", request_mark, request_end)
+            new_assertion = rows.use_once(connection, "assertion", assertion_mark, moment_ms(assertion.expires))
+            if request_mark and new_request and new_assertion:
+                clocks.record(connection, tenant.slug, tenant.provider.entity_id, offset)
+            return new_request, new_assertion
 
         new_request, new_assertion = await self._store.write(work)
-        if new_request and not new_assertion:
+        if login and new_request and not new_assertion:
             raise SamlRefusal(Code.SAML_REJECTED, "replay", "the assertion has been used before")
-        return new_request
+        return new_request and new_assertion
 
     async def _used_before(self, head: Head, tenant: Tenant, login: Login) -> Response:
         """A reload or the back button: on to the page if its session lives, otherwise an offer to start again.
@@ -128,64 +171,62 @@ class AssertionConsumer:
         A browser withholds the session's cookie from a cross-site POST, so there it is looked for one request later.
         """
         if self._desk.session_cookie(head) is None and head.get(b"sec-fetch-site") == b"cross-site":
-            return redirect(f"{login_path(tenant)}?used={quote(login.token, safe='')}")
-        return await self.used(head, tenant, login)
+            return redirect(login_path(tenant, used=login.token))
+        return await self.used(head, tenant, login.next)
 
-    async def used(self, head: Head, tenant: Tenant, login: Login | None) -> Response:
-        """Where a login leads that has been used already.
+    async def used(self, head: Head, tenant: Tenant, next: str | None) -> Response:
+        """Where a login leads that has been used already; `next` is None where nobody knows.
 
         Raises `Refusal` (`login_expired`) where its session is gone, and `StateError`.
         """
-        entry = await self._desk.session(head)
-        if login and entry and entry.tenant.slug == tenant.slug:
-            return redirect(login.next)
-        retry = login.next if login else None
-        raise Refusal(Code.LOGIN_EXPIRED, "the answer to this login has already been used", retry=retry)
+        if next and await self._desk.session_of(head, tenant):
+            return redirect(next)
+        raise Refusal(Code.LOGIN_EXPIRED, "the answer to this login has already been used", retry=next)
 
-    async def _sign_in(self, head: Head, tenant: Tenant, login: Login, assertion: Assertion, match: Match) -> Response:
+    async def _sign_in(self, head: Head, login: Login, sign_in: SignIn) -> Response:
+        tenant = sign_in.tenant
         if former := self._desk.session_cookie(head):
             await self._desk.sessions.end(former)
         if login.over:
             await self._desk.sessions.end_named(login.over)
-        limit = assertion.session_not_on_or_after
-        cookie = await self._desk.sessions.open(
-            SignIn(
-                tenant=tenant,
-                user_id=match.person.id if match.person else None,
-                subject=match.subject,
-                tier=match.tier,
-                auth_time=int(assertion.authn_instant.timestamp()),
-                ends_at=moment_ms(limit) if limit else None,
-            )
-        )
-        log.info("signed_in", tenant=tenant.slug, match=match.tier, user=match.person and match.person.id)
-        lifetime = int(tenant.session.lifetime.total_seconds())
-        cookies = [
-            self._desk.cookies.write(SESSION, cookie, lifetime),
-            self._desk.cookies.write(TENANT, tenant.slug, REMEMBER_TENANT_SECONDS),
-            self._desk.logins.keep_used(login),
-            self._desk.cookies.drop(AGAIN),
-            self._desk.cookies.drop(RESUMED),
-        ]
-        return redirect(login.next, headers=cookies)
+        session = await self._desk.sessions.open(sign_in)
+        log.info("signed_in", tenant=tenant.slug, match=sign_in.tier, user=sign_in.user_id)
+        kept = self._desk.logins.keep_used(head, tenant, login)
+        return redirect(login.next, headers=[*self._desk.admit(head, tenant, session), *kept])
 
 
-def login_path(tenant: Tenant) -> str:
-    return f"/_bridge/saml/{tenant.slug}/login"
+def _asked(door: Door, login: Login | None) -> Tenant | None:
+    """The tenant whose IdP the login asked, if it is one of the door's."""
+    return next((tenant for tenant in door.tenants if login and tenant.slug == login.tenant), None)
+
+
+def _link(door: Door, posted: Posted) -> str:
+    """Where a RelayState leads that is none of ours."""
+    url = urlsplit(door.url)
+    return relay_target(posted.relay_state, f"{url.scheme}://{url.netloc}", fragment=door.keeps_fragments)
+
+
+def _sign_in(tenant: Tenant, assertion: Assertion, match: Match) -> SignIn:
+    limit = assertion.session_not_on_or_after
+    return SignIn(
+        tenant=tenant,
+        user_id=match.person.id if match.person else None,
+        subject=match.subject,
+        tier=match.tier,
+        auth_time=int(assertion.authn_instant.timestamp()),
+        ends_at=moment_ms(limit) if limit else None,
+        name=assertion.subject,
+        session_index=assertion.session_index,
+        issued_at=moment_ms(assertion.issued),
+    )
 
 
 async def _form(request: Request, limit: int) -> Posted:
-    """Exactly one SAMLResponse and at most one RelayState. Raises `Refusal` (`saml_malformed`)."""
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/x-www-form-urlencoded":
-        raise Refusal(Code.SAML_MALFORMED, "the body is not a form; the IdP must use the HTTP-POST binding")
-    pairs = parse_form(await read_form(request, limit, Code.SAML_MALFORMED), Code.SAML_MALFORMED)
-    responses = [value for name, value in pairs if name == "SAMLResponse"]
-    states = [value for name, value in pairs if name == "RelayState"]
-    if len(responses) != 1 or len(states) > 1:
-        raise Refusal(
-            Code.SAML_MALFORMED, f"the form has {len(responses)} SAMLResponse and {len(states)} RelayState fields"
-        )
-    return Posted(responses[0], states[0] if states else None)
+    """Raises `Refusal` (`saml_malformed`)."""
+    fields = await posted_fields(request, limit)
+    if "SAMLResponse" not in fields:
+        raise Refusal(Code.SAML_MALFORMED, "the form has no SAMLResponse")
+    return Posted(fields["SAMLResponse"], fields.get("RelayState"), datetime.now(UTC))
 
 
 def _digest(*parts: str) -> str:

@@ -3,30 +3,34 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from urllib.parse import urlencode
 
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from bridge.errors import Code, Refusal, StateError
 from bridge.exchange import Head
-from bridge.front.acs import AGAIN_SECONDS, AssertionConsumer, login_path
-from bridge.front.cookies import AGAIN, RESUMED, SESSION
+from bridge.front.acs import AssertionConsumer, Door
+from bridge.front.cookies import AGAIN, RESUMED, TENANT
 from bridge.front.desk import Desk
 from bridge.front.front import Front
+from bridge.front.login import LoginEndpoint
+from bridge.front.logins import login_path, signs_requests
 from bridge.front.refusals import redirect, respond
-from bridge.front.requests import from_own_pages, head_of, language, navigates, parse_form, read_form
+from bridge.front.requests import head_of, is_framed, language, query_and_form
+from bridge.front.single_logout import LOGOUT_PATH, SingleLogout
 from bridge.front.targets import next_target
+from bridge.keys.custody import HeldKeys
 from bridge.pages import ORGANIZATIONS, RefusalLinks
 from bridge.saml.party import sp_metadata
-from bridge.session.sessions import Entry
 from bridge.settings.model import Tenant
+from bridge.stamp.keys import JWKS_SECONDS
 
 MAX_FORM_BYTES = 8_192
-JWKS_SECONDS = 300
 SAML = "/_bridge/saml/{tenant}"
 
 Handler = Callable[[Request, Head], Awaitable[Response]]
@@ -35,21 +39,34 @@ Handler = Callable[[Request, Head], Awaitable[Response]]
 class Application:
     """The handlers, with what they need. `asgi` is the application itself."""
 
-    def __init__(self, front: Front, consumer: AssertionConsumer, desk: Desk, jwks: bytes) -> None:
+    def __init__(
+        self,
+        front: Front,
+        consumer: AssertionConsumer,
+        login: LoginEndpoint,
+        single_logout: SingleLogout,
+        desk: Desk,
+        keys: HeldKeys,
+    ) -> None:
         self._front = front
         self._consumer = consumer
+        self._login = login
+        self._single_logout = single_logout
         self._desk = desk
-        self._jwks = jwks
+        self._keys = keys
+        self._elsewhere = self._route("/{path:path}", self.former_acs, "POST", "GET")
         self.asgi = Starlette(
             routes=[
                 self._route(f"{SAML}/metadata", self.metadata, "GET"),
                 self._route(f"{SAML}/acs", self.acs, "POST", "GET"),
+                self._route(f"{SAML}/slo", self.slo, "GET", "POST"),
                 self._route(f"{SAML}/login", self.login, "GET", "POST"),
                 self._route(ORGANIZATIONS, self.organizations, "GET", "POST"),
-                self._route("/_bridge/logout", self.logout, "GET", "POST"),
+                self._route(LOGOUT_PATH, single_logout.logout, "GET", "POST"),
                 self._route("/_bridge/jwks.json", self.jwks, "GET"),
             ]
         )
+        self.asgi.router.default = self._default
         self.asgi.router.redirect_slashes = False  # such a redirect is absolute, with the scheme of this side of TLS
 
     def _route(self, path: str, handler: Handler, *methods: str) -> Route:
@@ -66,16 +83,23 @@ class Application:
             tenant = self._front.rules.configuration.tenants.get(request.path_params.get("tenant", ""))
             ended = refusal.code is Code.LOGIN_EXPIRED
             links = RefusalLinks(retry=refusal.retry or (login_path(tenant) if ended and tenant else "/"))
-            drops = [self._desk.cookies.drop(name) for name in (AGAIN, RESUMED)] if ended else []
+            cookies = self._desk.cookies.within(head, tenant) if tenant else self._desk.cookies
+            drops = [cookies.drop(name) for name in (AGAIN, RESUMED)] if ended else []
             return self._front.refusals.answer(head, refusal, tenant=tenant, links=links, cookies=drops)
 
         return Route(path, endpoint, methods=list(methods))
+
+    async def _default(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await self._elsewhere.handle(scope, receive, send)
+        else:
+            await self.asgi.router.not_found(scope, receive, send)
 
     async def metadata(self, request: Request, head: Head) -> Response:
         """The bridge as a service provider, for the tenant's IdP to read."""
         tenant = self._tenant(request)
         return Response(
-            sp_metadata(tenant.party),
+            sp_metadata(tenant.party, self._keys.of(tenant), requests_signed=signs_requests(tenant)),
             media_type="application/samlmetadata+xml",
             headers={"Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"},
         )
@@ -86,99 +110,71 @@ class Application:
         self._only_at(head, tenant)
         if request.method != "POST":
             return redirect(login_path(tenant))
-        return await self._consumer.consume(request, head, tenant)
+        door = Door(tenant.party.acs, (tenant,), self._front.rules.keeps_fragments)
+        return await self._consumer.consume(request, head, door)
+
+    async def former_acs(self, request: Request, head: Head) -> Response:
+        """The ACS of an older service provider, anywhere on our hosts; tenants may share it.
+
+        What was posted there by a browser that says nothing of the tenant comes round by GET, which has its cookies.
+        """
+        rules = self._front.rules
+        place = rules.places.at(head.get(b"host"))
+        tenants = rules.former_acs.get((place.origin, head.path), ()) if place else ()
+        if not tenants:
+            return Response("Not Found", 404, media_type="text/plain")
+        if request.method == "POST":
+            door = Door(tenants[0].party.requested_acs, tenants, rules.keeps_fragments)
+            return await self._consumer.consume(request, head, door)
+        fields = await query_and_form(request, MAX_FORM_BYTES)
+        known = {name: fields[name] for name in ("resume", "next") if name in fields}
+        if tenant := self._tenant_at(head, tenants, known.get("resume", "")):
+            return redirect(login_path(tenant, **known))
+        next = next_target(fields.get("next"), fragment=rules.keeps_fragments)
+        return redirect(f"{ORGANIZATIONS}?{urlencode({'next': next})}")
+
+    def _tenant_at(self, head: Head, tenants: Sequence[Tenant], token: str) -> Tenant | None:
+        """Of those that share an ACS: the only one, the one whose login has the token, or the last one here."""
+        if len(tenants) == 1:
+            return tenants[0]
+        login = self._desk.logins.find(head, token)
+        slug = login.tenant if login else self._desk.cookies.all(head).get(TENANT)
+        return next((tenant for tenant in tenants if tenant.slug == slug), None)
+
+    async def slo(self, request: Request, head: Head) -> Response:
+        """See `bridge.front.single_logout`."""
+        tenant = self._tenant(request)
+        self._only_at(head, tenant)
+        return await self._single_logout.slo(request, head, tenant)
 
     async def login(self, request: Request, head: Head) -> Response:
-        """Start a login; `resume` begins one again whose answer came without its cookie, `used` finds its session.
-
-        Only a form of our own page, the button of "switch organisation?", replaces another tenant's session unasked. A
-        form of another site comes without the session's cookie, so it goes round by a request that has it.
-        """
-        tenant = self._tenant(request)
-        if not navigates(head):
-            raise Refusal(Code.LOGIN_REQUIRED, "a login is for a browser's window, and this is not for one")
-        fields = await _fields(request)
-        if "resume" in fields:
-            self._only_at(head, tenant)
-            return await self._resume(head, tenant, fields["resume"])
-        if "used" in fields:
-            return await self._consumer.used(head, tenant, self._desk.logins.find(head, tenant, fields["used"]))
-        next = next_target(fields.get("next"))
-        origin = self._front.rules.configuration.login_origin(tenant)
-        clicked = request.method == "POST"
-        if not self._is_at(head, origin) or (clicked and not from_own_pages(head, origin)):
-            return redirect(self._front.rules.login_url(tenant, urlencode({"next": next})))
-        other = None if clicked else await self._session_elsewhere(head, tenant)
-        if other:
-            return self._front.ask_to_switch(head, other, tenant, next)
-        return self._desk.logins.start(head, tenant, next)
-
-    async def _session_elsewhere(self, head: Head, tenant: Tenant) -> Entry | None:
-        """The live session of another tenant."""
-        entry = await self._desk.session(head)
-        return entry if entry and entry.tenant.slug != tenant.slug else None
-
-    async def _resume(self, head: Head, tenant: Tenant, token: str) -> Response:
-        """The second attempt of a login, and the last: whatever is withheld or dropped on the way, nothing goes round.
-
-        A login knows its own attempt; where an IdP loses the RelayState there is no login to know it, so a cookie does.
-        """
-        cookies = self._desk.cookies.all(head)
-        if AGAIN not in cookies:
-            raise Refusal(Code.LOGIN_EXPIRED, "the browser keeps no cookies of ours")
-        if not token and RESUMED in cookies:
-            raise Refusal(Code.LOGIN_EXPIRED, "the IdP answers without our RelayState, twice in a row")
-        login = self._desk.logins.find(head, tenant, token) if token else None
-        if token and login is None:
-            raise Refusal(Code.LOGIN_EXPIRED, "the login took too long, or its cookie is gone")
-        if login and (entry := await self._desk.session(head)) and entry.tenant.slug == tenant.slug:
-            return redirect(login.next)
-        if login and login.attempt > 1:
-            raise Refusal(Code.LOGIN_EXPIRED, "the login's cookie did not come back twice in a row", retry=login.next)
-        if login is None and (other := await self._session_elsewhere(head, tenant)):
-            return self._front.ask_to_switch(head, other, tenant, "/")
-        response = self._desk.logins.start(head, tenant, login.next if login else "/", attempt=2)
-        written = self._desk.logins.drop(login) if login else self._desk.cookies.write(RESUMED, "1", AGAIN_SECONDS)
-        response.headers.append(*written)
-        return response
+        """See `bridge.front.login`."""
+        return await self._login.answer(request, head, self._tenant(request))
 
     async def organizations(self, request: Request, head: Head) -> Response:
         """Which organisation? A work email's domain names the tenant; whether an address exists is not said."""
-        fields = await _fields(request)
-        next = next_target(fields.get("next"))
+        fields = await query_and_form(request, MAX_FORM_BYTES)
+        next = next_target(fields.get("next"), fragment=self._front.rules.keeps_fragments)
         email = fields.get("email", "")[:320]
         tenant = self._front.rules.of_email(email) if request.method == "POST" else None
         if tenant:
-            return redirect(self._front.rules.login_url(tenant, urlencode({"next": next})))
+            url = self._front.rules.login_url(tenant, urlencode({"next": next}))
+            return redirect(url, headers=[self._desk.remember(head, tenant)])
+        if is_framed(head):
+            return self._front.doorway.break_out(head, f"{ORGANIZATIONS}?{urlencode({'next': next})}")
         failed = request.method == "POST"
         page = self._desk.pages.organizations(language=language(head), next=next, email=email, failed=failed)
         return respond(page, 404 if failed else 200, [("Bridge-Error", Code.TENANT_UNKNOWN)] if failed else [])
 
-    async def logout(self, request: Request, head: Head) -> Response:
-        """End the session here; the IdP's own goes on.
-
-        A form of another site comes without the session's cookie, so it goes round by a request that has it.
-        """
-        if cookie := self._desk.session_cookie(head):
-            await self._desk.sessions.end(cookie)
-        elif request.method == "POST" and head.get(b"sec-fetch-site") == b"cross-site":
-            return redirect("/_bridge/logout")
-        page = self._desk.pages.logged_out(language=language(head), sign_in="/")
-        return respond(page, headers=[self._desk.cookies.drop(SESSION)])
-
     async def jwks(self, request: Request, head: Head) -> Response:
-        return jwks_response(request, self._jwks)
+        return jwks_response(request, self._keys.ring.jwks)
 
     def _tenant(self, request: Request) -> Tenant:
         return self._front.rules.tenant(request.path_params["tenant"])
 
     def _only_at(self, head: Head, tenant: Tenant) -> None:
-        if not self._is_at(head, self._front.rules.configuration.login_origin(tenant)):
+        if not self._front.rules.is_login_place(head, tenant):
             raise Refusal(Code.HOST_UNKNOWN, f"the tenant {tenant.slug} signs in on another host")
-
-    def _is_at(self, head: Head, origin: str) -> bool:
-        place = self._front.rules.places.at(head.get(b"host"))
-        return place is not None and place.origin == origin
 
 
 def jwks_response(request: Request, jwks: bytes) -> Response:
@@ -188,14 +184,3 @@ def jwks_response(request: Request, jwks: bytes) -> Response:
     if tag in request.headers.get("if-none-match", ""):
         return Response(None, 304, headers)
     return Response(jwks, media_type="application/jwk-set+json", headers=headers)
-
-
-async def _fields(request: Request) -> dict[str, str]:
-    """Query and form fields, each with one value. Raises `Refusal` (`request_malformed`)."""
-    body = await read_form(request, MAX_FORM_BYTES, Code.REQUEST_MALFORMED)
-    fields: dict[str, str] = {}
-    for source in (request.scope["query_string"], body):
-        for name, value in parse_form(source, Code.REQUEST_MALFORMED):
-            if fields.setdefault(name, value) != value:
-                raise Refusal(Code.REQUEST_MALFORMED, f"the field {name[:32]!r} has two values")
-    return fields

@@ -9,31 +9,55 @@ from __future__ import annotations
 from typing import Literal
 
 from bridge.exchange import Head
+from bridge.front.requests import is_framed
 from bridge.proxy.cookies import own_cookies
+from bridge.settings.model import Tenant
 
 SameSite = Literal["Lax", "None"]
 
-SESSION = "kombo-bridge-session"
-TENANT = "kombo-bridge-tenant"
-LOGIN = "kombo-bridge-login-"
-AGAIN = "kombo-bridge-again"
-RESUMED = "kombo-bridge-resumed"
+OWN = "kombo-bridge-"
+FRAMED = f"{OWN}framed-"
+SESSION = f"{OWN}session"
+TENANT = f"{OWN}tenant"
+LOGIN = f"{OWN}login-"
+PARKED = f"{OWN}parked"
+ARRIVED = f"{OWN}arrived"
+AGAIN = f"{OWN}again"
+RESUMED = f"{OWN}resumed"
+LOGOUT = f"{OWN}logout"
 
 
 class Cookies:
-    """Reads and writes our cookies for a deployment on https (`secure`) or, on loopback, on plain http."""
+    """Reads and writes our cookies for a deployment on https (`secure`) or, on loopback, on plain http.
 
-    def __init__(self, *, secure: bool) -> None:
+    `framed` ones are kept for the site around a frame alone (see `within`).
+    """
+
+    def __init__(self, *, secure: bool, framed: bool = False) -> None:
         self._secure = secure
         self._prefix = "__Host-" if secure else ""
+        self.framed = framed
+        self._in_frames = Cookies(secure=True, framed=True) if secure and not framed else self
+
+    def within(self, head: Head, tenant: Tenant) -> Cookies:
+        """What to write cookies with in answer to a request.
+
+        In a frame of a tenant that signs in there, ours are `SameSite=None; Secure; Partitioned`: a browser keeps them
+        for the site around the frame alone. They have names of their own, since a frame of our own site gets the others
+        as well, and two of one name would count as none. Without `Secure` browsers have nothing of the kind.
+        """
+        return self._in_frames if tenant.in_frames == "inside" and is_framed(head) else self
 
     def all(self, head: Head) -> dict[str, str]:
-        """Our cookies in a request, by name without prefix. One that stands twice counts as none."""
-        return {
-            name.removeprefix(self._prefix): value
-            for name, value in own_cookies(head).items()
-            if name.startswith(self._prefix + "kombo-bridge")
-        }
+        """Our cookies in a request, by plain name. One that stands twice counts as none."""
+        found: dict[str, str] = {}
+        framed: dict[str, str] = {}
+        for full, value in own_cookies(head).items():
+            if full.startswith(self._prefix + FRAMED):
+                framed[OWN + full.removeprefix(self._prefix + FRAMED)] = value
+            elif full.startswith(self._prefix + OWN):
+                found[full.removeprefix(self._prefix)] = value
+        return found | framed
 
     def write(self, name: str, value: str, max_age: int, same_site: SameSite = "Lax") -> tuple[str, str]:
         """A Set-Cookie header. A login cookie has to come back with the IdP's cross-site POST: `SameSite=None`.
@@ -41,20 +65,22 @@ class Cookies:
         Without `Secure` browsers refuse `SameSite=None`; with the attribute left out they send a cookie younger than
         two minutes along with such a POST.
         """
-        attributes = [f"{self._prefix}{name}={value}", "Path=/", f"Max-Age={max_age}", "HttpOnly"]
-        if self._secure:
-            attributes.append("Secure")
-        if self._secure or same_site != "None":
+        plain = FRAMED + name.removeprefix(OWN) if self.framed else name
+        attributes = [f"{self._prefix}{plain}={value}", "Path=/", f"Max-Age={max_age}", "HttpOnly"]
+        if self.framed:
+            attributes += ["Secure", "SameSite=None", "Partitioned"]
+        elif self._secure:
+            attributes += ["Secure", f"SameSite={same_site}"]
+        elif same_site != "None":
             attributes.append(f"SameSite={same_site}")
         return "Set-Cookie", "; ".join(attributes)
 
-    def of_login(self, *, framed: bool) -> SameSite:
-        """`Lax` in a frame, where the session's own cookie is kept from other sites as well.
-
-        Otherwise a frame of another site could begin a login over a session that it does not see, for a window to
-        finish; and one whose session is then not kept would sign in again for ever.
-        """
-        return "Lax" if framed and self._secure else "None"
-
     def drop(self, name: str, same_site: SameSite = "Lax") -> tuple[str, str]:
         return self.write(name, "", 0, same_site)
+
+    def drops_framed(self, head: Head, name: str) -> list[tuple[str, str]]:
+        """The Set-Cookie that ends a partitioned cookie which the request has, where the plain one takes its place."""
+        if self.framed or self._in_frames is self:
+            return []
+        there = f"{self._prefix}{FRAMED}{name.removeprefix(OWN)}" in own_cookies(head)
+        return [self._in_frames.drop(name)] if there else []

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable
-from urllib.parse import urlencode
 
 from cachetools import TTLCache
 from starlette.responses import Response
@@ -19,13 +18,14 @@ from bridge.errors import Code, Refusal, StateError
 from bridge.exchange import Answer, Decision, Forward, Head
 from bridge.front import queries
 from bridge.front.desk import Desk
+from bridge.front.doorway import Doorway
 from bridge.front.learners import learner
 from bridge.front.places import Place
 from bridge.front.refusals import Refusals, redirect, respond
-from bridge.front.requests import is_page_load, language
+from bridge.front.requests import fills_frame, is_framed, is_page_load, language
 from bridge.front.routes import Match
 from bridge.front.rules import Rules
-from bridge.front.targets import deep_link, quoted
+from bridge.front.targets import deep_link, quoted, relay_target
 from bridge.gate.gate import Gate
 from bridge.pages import ORGANIZATIONS, RefusalLinks
 from bridge.proxy.headers import HeaderPolicy
@@ -53,6 +53,7 @@ class Front:
     ) -> None:
         self.rules = Rules(configuration, desk.cookies)
         self.refusals = Refusals(desk.pages)
+        self.doorway = Doorway(desk, lambda: self.rules)
         self._desk = desk
         self._gate = gate
         self._stamp = stamp
@@ -79,7 +80,7 @@ class Front:
 
     def refuse(self, head: Head, refusal: Refusal) -> ASGIApp:
         """See `bridge.exchange.Decider`."""
-        return self.refusals.answer(head, refusal, links=_links(head, refusal))
+        return self.refusals.answer(head, refusal, links=self._links(head, refusal))
 
     def _decide(self, head: Head) -> Decision | Awaitable[Decision]:
         rules = self.rules
@@ -88,6 +89,8 @@ class Front:
             return self._elsewhere(head)
         if name := self._policy.ambiguous(head):
             raise Refusal(Code.HEADERS_AMBIGUOUS, f"the header {name[:64]!r} could be read as one of the bridge's own")
+        if (place.origin, head.path) in rules.former_acs:
+            return self._bridge or _not_mounted()
         match = rules.paths.decide_path(head.path)
         if match.access == "bridge":
             return self._bridge or _not_mounted()
@@ -126,16 +129,18 @@ class Front:
 
     def _log_in(self, head: Head, place: Place) -> Decision:
         """Only a page load is ever sent to a login, and always on the origin that has the tenant's ACS."""
+        here = deep_link(head.target)
         if not is_page_load(head):
+            if fills_frame(head):
+                return Answer(self.doorway.break_out(head, here))
             raise Refusal(Code.LOGIN_REQUIRED, "no live session, and not a page load")
         tenant = self.rules.discover(head, place)
-        here = deep_link(head.target)
         if tenant is None:
-            return Answer(redirect(f"{ORGANIZATIONS}?{urlencode({'next': here})}"))
+            return Answer(self.doorway.ask(head, here))
         origin = self.rules.configuration.login_origin(tenant)
         if origin != place.origin:
             return Answer(redirect(origin + here, 307))
-        return Answer(self._desk.logins.start(head, tenant, here))
+        return Answer(self.doorway.begin(head, tenant, here))
 
     def _switch(self, head: Head, place: Place, entry: Entry) -> Answer | None:
         """A link of another tenant asks first: a live session's tenant stays the tenant until the learner says
@@ -146,10 +151,15 @@ class Front:
         wanted = self.rules.named(head)
         if wanted is None or wanted.slug == entry.tenant.slug:
             return None
-        return Answer(self.ask_to_switch(head, entry, wanted, deep_link(head.target)))
+        here = deep_link(head.target)
+        if self.rules.keeps_fragments:
+            return Answer(self.doorway.keep_fragment(head, wanted, here))
+        return Answer(self.ask_to_switch(head, entry, wanted, here))
 
     def ask_to_switch(self, head: Head, entry: Entry, wanted: Tenant, next: str) -> Response:
-        """The page that asks before a session is replaced."""
+        """The page that asks before a session is replaced; a form must not be framed, so in a frame the way out."""
+        if is_framed(head):
+            return self.doorway.break_out(head, self.doorway.same_link(head, wanted, next))
         page = self._desk.pages.switch(
             current=entry.tenant.name,
             other=wanted.name,
@@ -175,9 +185,23 @@ class Front:
             head,
             refusal,
             tenant=entry.tenant if entry else None,
-            links=_links(head, refusal),
+            links=self._links(head, refusal),
             look_again_after=again,
         )
+
+    def _links(self, head: Head, refusal: Refusal) -> RefusalLinks:
+        """Whatever may be asked again without changing anything leads to itself, a form that came late to its page."""
+        retry = refusal.retry
+        if retry is None and is_page_load(head):
+            retry = deep_link(head.target)
+        elif retry is None and refusal.code is Code.LOGIN_REQUIRED:
+            retry = self._page_before(head)
+        return RefusalLinks(retry, organizations=ORGANIZATIONS if refusal.code is Code.TENANT_UNKNOWN else None)
+
+    def _page_before(self, head: Head) -> str | None:
+        """The page of ours from which a request was made, if the browser says so."""
+        place, referer = self.rules.places.at(head.get(b"host")), head.get(b"referer")
+        return relay_target(quoted(referer), place.origin) if place and referer else None
 
     def _anonymously(self) -> Forward:
         """Forwarded with every identity header empty but the signed assertion, which says that nobody is there."""
@@ -186,12 +210,6 @@ class Front:
             forward = Forward(self._stamp.block(None))
             self._anonymous = (time.monotonic(), forward)
         return forward
-
-
-def _links(head: Head, refusal: Refusal) -> RefusalLinks:
-    """Whatever may be asked again without changing anything leads to itself."""
-    retry = refusal.retry or (deep_link(head.target) if is_page_load(head) else None)
-    return RefusalLinks(retry, organizations=ORGANIZATIONS if refusal.code is Code.TENANT_UNKNOWN else None)
 
 
 def _belongs(entry: Entry, place: Place) -> bool:

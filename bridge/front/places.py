@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from bridge.hosts import DEFAULT_PORTS
 from bridge.settings.model import Configuration, Tenant
@@ -22,18 +21,19 @@ class Places:
 
     def __init__(self, configuration: Configuration) -> None:
         self._by_host: dict[bytes, Place] = {}
-        public = configuration.service.public_url
-        scheme = urlsplit(public).scheme
+        scheme, _, public = configuration.service.public_url.partition("://")
+        self._default = f":{DEFAULT_PORTS[scheme]}"
         for host, tenant in configuration.by_host.items():
-            self._add(Place(f"{scheme}://{host}", tenant))
-        self._add(Place(public))
+            self._add(host, Place(f"{scheme}://{host}", tenant))
+        self._add(public, Place(configuration.service.public_url))
 
-    def _add(self, place: Place) -> None:
-        parts = urlsplit(place.origin)
-        self._by_host[parts.netloc.encode()] = place
-        if parts.port in (None, DEFAULT_PORTS[parts.scheme]):
-            host = parts.netloc.removesuffix(f":{parts.port}").encode()
-            self._by_host |= {host: place, b"%s:%d" % (host, DEFAULT_PORTS[parts.scheme]): place}
+    def _add(self, host: str, place: Place) -> None:
+        """A host is known with and without the scheme's default port."""
+        self._by_host[host.encode()] = place
+        name = host.removesuffix(self._default)
+        if name.endswith("]") or ":" not in name:
+            self._by_host[name.encode()] = place
+            self._by_host[f"{name}{self._default}".encode()] = place
 
     def at(self, host: bytes | None) -> Place | None:
         """The place that a Host header names, compared without case; None for any other host."""

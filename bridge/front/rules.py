@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from bridge.errors import Code, Refusal
 from bridge.exchange import Head
 from bridge.front import queries
@@ -19,14 +21,16 @@ class Rules:
         self.configuration = configuration
         self.paths = PathDecider(RouteTable(configuration.service.routes, configuration.service.completions))
         self.places = Places(configuration)
+        self.keeps_fragments = configuration.service.keep_fragment
+        self.former_acs = _former_acs(configuration)
         self._cookies = cookies
 
     def tenant(self, slug: str) -> Tenant:
-        """Raises `Refusal`: `tenant_unavailable` where its file has never been valid, else `tenant_unknown`."""
+        """Raises `Refusal`: `tenant_unavailable` where there is one that cannot be served, else `tenant_unknown`."""
         if tenant := self.configuration.tenants.get(slug):
             return tenant
-        if slug in self.configuration.broken:
-            raise Refusal(Code.TENANT_UNAVAILABLE, f"the file of the tenant {slug} has never been valid")
+        if error := self.configuration.broken.get(slug):
+            raise Refusal(Code.TENANT_UNAVAILABLE, f"the tenant {slug} cannot be served: {error}")
         raise Refusal(Code.TENANT_UNKNOWN, f"there is no tenant {slug[:63]!r}")
 
     def named(self, head: Head) -> Tenant | None:
@@ -51,7 +55,28 @@ class Rules:
         _, at, domain = email.strip().rpartition("@")
         return self.configuration.by_domain.get(domain.lower()) if at else None
 
+    def is_login_place(self, head: Head, tenant: Tenant) -> bool:
+        """Whether a request is for the origin that has the tenant's ACS and SLO."""
+        place = self.places.at(head.get(b"host"))
+        return place is not None and place.origin == self.configuration.login_origin(tenant)
+
     def login_url(self, tenant: Tenant, query: str = "") -> str:
         """Where the tenant's login starts: on the origin that has its ACS."""
         origin = self.configuration.login_origin(tenant)
         return f"{origin}/_bridge/saml/{tenant.slug}/login" + (f"?{query}" if query else "")
+
+
+def _former_acs(configuration: Configuration) -> Mapping[tuple[str, bytes], tuple[Tenant, ...]]:
+    """The tenants of each ACS of an older service provider, by origin and path; several may share one."""
+    found: dict[tuple[str, bytes], tuple[Tenant, ...]] = {}
+    for tenant in configuration.tenants.values():
+        if url := tenant.party.former_acs:
+            key = _origin_and_path(url)
+            found[key] = (*found.get(key, ()), tenant)
+    return found
+
+
+def _origin_and_path(url: str) -> tuple[str, bytes]:
+    scheme, _, rest = url.partition("://")
+    authority, _, path = rest.partition("/")
+    return f"{scheme}://{authority}", b"/" + path.encode()

@@ -18,8 +18,10 @@ from bridge.hosts import DEFAULT_PORTS
 
 TARGET_BYTES: Final = 2 * 1024
 
-# Printable ASCII without what a browser would escape or reinterpret; a fragment is cut off before anybody reads it.
-_TARGET = re.compile(r"/[!$-;=?-\[\]-~]*(?:#[!-~]*)?")
+# Printable ASCII without what a browser would escape or reinterpret. A fragment that is not kept may hold more.
+_PLAIN = r"[!$-;=?-\[\]-~]*"
+_TARGET = re.compile(rf"/{_PLAIN}(?:#[!-~]*)?")
+_WHOLE_TARGET = re.compile(rf"/{_PLAIN}(?:#{_PLAIN})?")
 _KEPT = "".join(map(chr, range(0x21, 0x7F))).translate(dict.fromkeys(map(ord, '"#<>\\')))
 _OTHER_ORIGIN = re.compile(r"\s*[/\\]\s*[/\\]")
 _ABSOLUTE = re.compile(
@@ -30,26 +32,29 @@ _ABSOLUTE = re.compile(
 _BRIDGE = RouteTable((), ())
 
 
-def next_target(value: str | None) -> str:
-    """The path and query to go to after a login, `/` where none was asked for; a fragment is dropped.
+def next_target(value: str | None, *, fragment: bool = False) -> str:
+    """The path and query to go to after a login, `/` where none was asked for; the fragment is dropped or kept.
 
     Raises `Refusal` (`path_ambiguous`) for anything else, above 2 KiB, and under `/_bridge/` (the contract, section 4).
     """
     if not value:
         return "/"
-    if len(value) > TARGET_BYTES or not _TARGET.fullmatch(value):
+    if len(value) > TARGET_BYTES or not (_WHOLE_TARGET if fragment else _TARGET).fullmatch(value):
         raise _refused("is not a path of printable ASCII of at most 2 KiB")
-    target = value.partition("#")[0]
+    target, _, rest = value.partition("#")
     for reading in readings(legible(target.partition("?")[0].encode())):
         if _OTHER_ORIGIN.match(reading.text):
             raise _refused("could be read as another origin")
         if _BRIDGE.match(reading.text, ignore_case=True).access == "bridge":
             raise _refused("lies under /_bridge/")
-    return target
+    return f"{target}#{rest}" if fragment and rest else target
 
 
-def relay_target(value: str | None, origin: str) -> str:
-    """Where the RelayState of an IdP-initiated login leads: a path, or an absolute URL on `origin`; otherwise `/`."""
+def relay_target(value: str | None, origin: str, *, fragment: bool = False) -> str:
+    """Where the RelayState of an IdP-initiated login leads: a path, or an absolute URL on `origin`; otherwise `/`.
+
+    The fragment is dropped or kept, as in `next_target`.
+    """
     if value is None:
         return "/"
     absolute = _ABSOLUTE.match(value)
@@ -59,7 +64,7 @@ def relay_target(value: str | None, origin: str) -> str:
         value = value[absolute.end() :]
         value = value if value.startswith("/") else f"/{value}"
     try:
-        return next_target(value)
+        return next_target(value, fragment=fragment)
     except Refusal:
         return "/"
 

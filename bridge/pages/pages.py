@@ -1,7 +1,8 @@
 """The pages that a learner may meet between the deep link and the course.
 
 They work without script and without anything from elsewhere, and say nothing but what the catalogues say: of a refusal,
-only the code, the reference and the tenant's name reach a page.
+only the code, the reference and the tenant's name reach a page. The few that have a script do by it at once what a
+button or a link of theirs does as well; a page's policy lets the script of that page run and no other.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 from urllib.parse import urlsplit
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -21,6 +23,8 @@ from bridge.pages.texts import Catalogue, catalogues, choose
 
 ORGANIZATIONS = "/_bridge/organizations"
 LOOK_AGAIN_SECONDS = range(5, 3601)
+
+Script = Literal["post_form", "keep_fragment", "break_out"]
 
 _HERE = Path(__file__).parent
 _ICONS = {
@@ -65,8 +69,8 @@ class Pages:
 
     def __init__(self, service_name: str = "Learning") -> None:
         style = (_HERE / "style.css").read_text("utf-8")
-        digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-        self._policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'"
+        self._policy = f"default-src 'none'; style-src {_source(style)}; base-uri 'none'"
+        self._scripts = {file.stem: file.read_text("utf-8") for file in _HERE.glob("scripts/*.js")}
         self._templates = Environment(
             loader=FileSystemLoader(_HERE / "templates"),
             autoescape=True,
@@ -149,11 +153,75 @@ class Pages:
             action=action,
             fields=fields or {},
             stay=_safe(stay) or "/",
+            organizations=ORGANIZATIONS,
         )
 
-    def logged_out(self, *, language: str | None = None, sign_in: str | None = None) -> Page:
-        """Says that the session has ended; `sign_in` is where a new one begins."""
-        return self._page("logged_out.html", choose(language), sign_in=_safe(sign_in))
+    def logged_out(
+        self,
+        *,
+        language: str | None = None,
+        sign_in: str | None = None,
+        organizations: str | None = ORGANIZATIONS,
+        elsewhere: bool | None = None,
+    ) -> Page:
+        """Says that the session has ended; `sign_in` is where a new one begins, `organizations` one with others.
+
+        `elsewhere` says whether the organisation's own session was ended too (True), or could not be (False); None
+        where nobody tried.
+        """
+        happened = {None: "happened", True: "happened_elsewhere", False: "happened_here_only"}[elsewhere]
+        return self._page(
+            "logged_out.html",
+            choose(language),
+            happened=f"logged_out.{happened}",
+            sign_in=_safe(sign_in),
+            organizations=_safe(organizations),
+        )
+
+    def post_form(
+        self,
+        *,
+        language: str | None = None,
+        action: str,
+        fields: Mapping[str, str],
+        purpose: Literal["login", "logout"] = "login",
+        framed: bool = False,
+    ) -> Page:
+        """A form that sends itself to an IdP (SAML bindings, 3.5): by script, or by its button.
+
+        `framed` lets it stand in a frame, for a tenant that signs in there. IdPs are told our origin, which they know,
+        since some refuse a form without one. Raises `ValueError` where `action` is no http(s) URL.
+        """
+        if action.startswith("/") or not _safe(action):
+            raise ValueError("a form is posted to an http(s) URL")
+        page = self._page(
+            "post_form.html",
+            choose(language),
+            form=True,
+            framed=framed,
+            script="post_form",
+            action=action,
+            fields=fields,
+            purpose=purpose,
+        )
+        headers = [(name, "strict-origin" if name == "Referrer-Policy" else value) for name, value in page.headers]
+        return Page(page.html, headers)
+
+    def keep_fragment(self, *, language: str | None = None, login: str) -> Page:
+        """Goes on to `login`, by script with the fragment of this page's address added to its parameter `next`."""
+        return self._page("keep_fragment.html", choose(language), script="keep_fragment", login=_safe(login) or "/")
+
+    def break_out(self, *, language: str | None = None, link: str, keep_fragment: bool = False) -> Page:
+        """For a frame in which nobody can sign in: offers `link` for a tab of its own.
+
+        With `keep_fragment` a script adds the fragment of this page's address to the link.
+        """
+        return self._page(
+            "break_out.html",
+            choose(language),
+            script="break_out" if keep_fragment else None,
+            link=_safe(link) or "/",
+        )
 
     def _refusal(
         self,
@@ -179,27 +247,52 @@ class Pages:
             look_again=_look_again(text, look_again_after) if look_again_after is not None else None,
         )
 
-    def _page(self, template: str, text: Catalogue, *, form: bool = False, **values: object) -> Page:
-        html = self._templates.get_template(template).render(text=text, **values)
-        return Page(html, self._headers(text.language, form=form))
+    def _page(
+        self,
+        template: str,
+        text: Catalogue,
+        *,
+        form: bool = False,
+        framed: bool | None = None,
+        script: Script | None = None,
+        **values: object,
+    ) -> Page:
+        source = self._scripts[script] if script else ""
+        html = self._templates.get_template(template).render(
+            text=text,
+            script=Markup(source),  # noqa: S704  # a file beside this one
+            **values,
+        )
+        framed = not form if framed is None else framed
+        return Page(html, self._headers(text.language, form=form, framed=framed, script=source))
 
-    def _headers(self, language: str, *, form: bool) -> list[tuple[str, str]]:
+    def _headers(self, language: str, *, form: bool, framed: bool, script: str) -> list[tuple[str, str]]:
         """A form must not be framed (clickjacking); other pages may be: portals open courses in frames.
 
         No `form-action` stands with a form: Chromium holds the redirects that follow to it, and these lead to the IdP.
         The referrer policy is `same-origin` because under `no-referrer` a form is sent with `Origin: null`.
         """
-        policy = f"{self._policy}; frame-ancestors 'none'" if form else f"{self._policy}; form-action 'none'"
+        policy = [
+            self._policy,
+            *([f"script-src {_source(script)}"] if script else []),
+            *([] if form else ["form-action 'none'"]),
+            *([] if framed else ["frame-ancestors 'none'"]),
+        ]
         return [
             ("Content-Type", "text/html; charset=utf-8"),
             ("Content-Language", language),
-            ("Content-Security-Policy", policy),
+            ("Content-Security-Policy", "; ".join(policy)),
             ("Cache-Control", "no-store"),
             ("Referrer-Policy", "same-origin"),
             ("Vary", "Accept-Language"),
             ("X-Content-Type-Options", "nosniff"),
-            *([("X-Frame-Options", "DENY")] if form else []),
+            *([] if framed else [("X-Frame-Options", "DENY")]),
         ]
+
+
+def _source(inline: str) -> str:
+    """What a policy calls a style or script that stands in the page (CSP 3, 2.3.1)."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(inline.encode()).digest()).decode()}'"
 
 
 def _look_again(text: Catalogue, seconds: int) -> tuple[int, str]:

@@ -8,24 +8,27 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 import secrets as random
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 
 import structlog
 from cachetools import TTLCache
 from sqlalchemy import Connection
 
-from bridge.errors import BridgeError
+from bridge.errors import BridgeError, Code, SamlRefusal
 from bridge.exchange import Forward
 from bridge.flights import Flights
+from bridge.saml.logout import LogoutRequest
+from bridge.saml.model import NameId
 from bridge.session.tokens import Tokens
 from bridge.settings.model import Configuration, SessionLife, Tenant
 from bridge.store import lookups
 from bridge.store import sessions as rows
-from bridge.store.engine import Store, length_ms, now_ms
+from bridge.store.engine import Store, length_ms, moment_ms, now_ms
 from bridge.store.lookups import Person
 from bridge.store.sessions import SessionRow
 
@@ -56,6 +59,7 @@ class SignIn:
     """A verified sign-in, to become a session.
 
     `auth_time` is in seconds since 1970; `ends_at` is the IdP's own limit in milliseconds since then, if it gave one.
+    `name` and `session_index` are what the IdP calls the session; `issued_at`, in milliseconds, is when it said so.
     """
 
     tenant: Tenant
@@ -64,6 +68,18 @@ class SignIn:
     tier: str
     auth_time: int
     ends_at: int | None
+    name: NameId | None = None
+    session_index: str | None = None
+    issued_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AtIdp:
+    """A session that the IdP is to end as well: what it calls it."""
+
+    tenant: Tenant
+    name: NameId
+    session_index: str | None
 
 
 class Sessions:
@@ -138,36 +154,98 @@ class Sessions:
             log.warning("sessions_not_written", reason=str(error))
 
     async def open(self, sign_in: SignIn) -> str:
-        """A new session; the cookie's value. Raises `StateError`."""
+        """A new session; the cookie's value.
+
+        Raises `SamlRefusal` (`login_expired`) where the IdP has logged the person out since: a logout holds also for
+        an assertion that comes after it (SAML core 3.7.3.2). Many IdPs write whole seconds; in the same one the
+        assertion counts as the later, as nobody has logged in and out in it by hand. Raises `StateError`.
+        """
         sid = random.token_urlsafe(24)
-        moment = now_ms()
-        ends_at = moment + length_ms(sign_in.tenant.session.lifetime)
-        row = SessionRow(
-            digest=_digest(sid),
-            tenant=sign_in.tenant.slug,
-            integration_id=sign_in.tenant.integration_id,
-            provider=sign_in.tenant.provider.entity_id,
-            user_id=sign_in.user_id,
-            subject=sign_in.subject,
-            tier=sign_in.tier,
-            auth_time=sign_in.auth_time,
-            created_at=moment,
-            used_at=moment,
-            ends_at=min(ends_at, sign_in.ends_at or ends_at),
-        )
-        await self._store.write(lambda connection: rows.add(connection, row))
+        row, issued = _new_row(_digest(sid), sign_in), sign_in.issued_at
+
+        def work(connection: Connection) -> bool:
+            if issued is not None and (mark := _name_mark(row)):
+                rows.alone(connection, mark)
+                if issued < (rows.logged_out_at(connection, mark) or 0):
+                    return False
+            rows.add(connection, row)
+            return True
+
+        if not await self._store.write(work):
+            raise SamlRefusal(
+                Code.LOGIN_EXPIRED, "logged_out", "the IdP has logged this person out since it issued the assertion"
+            )
         return self._tokens.sign(sid)
 
-    async def end(self, cookie: str) -> None:
-        """End the session of a cookie: here at once, elsewhere when its cached entry runs out. Raises `StateError`."""
-        self._cache.pop(cookie, None)
-        if self._tokens.unsign(cookie):
-            await self.end_named(session_name(cookie))
+    async def renew(self, cookie: str, limit: int | None) -> str | None:
+        """Replace a session by one of the same sign-in that lasts its full time; the new cookie's value.
 
-    async def end_named(self, name: str) -> None:
+        None where it has ended. `limit` is the IdP's own, in milliseconds since 1970. Raises `StateError`.
+        """
+        entry = await self.find(cookie)
+        if entry is None:
+            return None
+        sid, moment, former = random.token_urlsafe(24), now_ms(), session_name(cookie)
+        ends_at = moment + length_ms(entry.tenant.session.lifetime)
+
+        def work(connection: Connection) -> bool:
+            if mark := _name_mark(entry.row):
+                rows.alone(connection, mark)
+            row = rows.end(connection, former)
+            if row:
+                ends = min(ends_at, limit or ends_at)
+                rows.add(connection, replace(row, digest=_digest(sid), used_at=moment, ends_at=ends))
+            return row is not None
+
+        self._cache.pop(cookie, None)
+        return self._tokens.sign(sid) if await self._store.write(work) else None
+
+    async def end(self, cookie: str) -> AtIdp | None:
+        """End the session of a cookie: here at once, elsewhere when its cached entry runs out.
+
+        Returns the session as the IdP knows it where the IdP is to end its own too. Raises `StateError`.
+        """
+        self._cache.pop(cookie, None)
+        if self._tokens.unsign(cookie) is None:
+            return None
+        row = await self.end_named(session_name(cookie))
+        tenant = row and self._current().tenants.get(row.tenant)
+        if not row or not row.name_id or not tenant or not _same_trust(row, tenant) or not _tells(tenant):
+            return None
+        return AtIdp(tenant, NameId(**json.loads(row.name_id)), row.session_index)
+
+    async def end_named(self, name: str) -> SessionRow | None:
         """End the session of a `session_name`, everywhere when its cached entry runs out. Raises `StateError`."""
         self._ended[name] = None
-        await self._store.write(lambda connection: rows.end(connection, name))
+        return await self._store.write(lambda connection: rows.end(connection, name))
+
+    async def end_by_idp(self, tenant: Tenant, request: LogoutRequest) -> frozenset[str]:
+        """End what the tenant's IdP wants ended: here at once, elsewhere when the cached entries run out.
+
+        Returns each one's `session_name`; none where the same request came before. Raises `StateError`: then nothing
+        has ended, and the same request may come again.
+        """
+        person = (tenant.slug, tenant.provider.entity_id, name_digest(request.subject))
+        used, mark = _digest("\0".join((*person[:2], request.id))), _digest("\0".join(person))
+
+        def work(connection: Connection) -> frozenset[str]:
+            if not rows.use_once(connection, "logout", used, moment_ms(request.expires)):
+                return frozenset()
+            rows.alone(connection, mark)
+            rows.note_logout(connection, mark, moment_ms(request.issued))
+            return rows.end_name(connection, *person, request.session_indexes)
+
+        ended = await self._store.write(work)
+        self._forget(ended)
+        return ended
+
+    def _forget(self, names: Collection[str]) -> None:
+        """Nothing that this process holds, or is looking up, of these sessions counts any more."""
+        for name in names:
+            self._ended[name] = None
+        for cookie in list(self._cache) if names else ():
+            if (entry := self._cache.get(cookie)) and entry.row.digest in names:
+                del self._cache[cookie]
 
     def take_over(self, former: Configuration, now: Configuration) -> None:
         """The configuration has changed: look every session up anew.
@@ -186,6 +264,17 @@ class Sessions:
         self._cache.clear()
 
 
+def name_digest(name: NameId) -> str:
+    """By what the sessions of a NameID are found, inside one tenant's IdP: by its value alone.
+
+    SAML core 3.3.4 would compare the Format and both qualifiers too. IdPs leave out of a logout what they said at the
+    login, since all three have defaults (8.3.7, 8.3.1), and a session that is missed goes on after its person has left.
+    Two people of one tenant whose NameIDs differ in a qualifier only, behind an IdP that stands for several, have each
+    other's sessions ended: they sign in again. Only the tenant's own IdP can say so, and it ends its sessions anyway.
+    """
+    return _digest(name.value)
+
+
 def session_name(cookie: str) -> str:
     """What a session is called where its cookie must not stand; whether there is one is another question."""
     return _digest(cookie.partition(".")[0])
@@ -202,6 +291,37 @@ def _same_trust(row: SessionRow, tenant: Tenant) -> bool:
 
 def _trust(tenant: Tenant) -> tuple[str, str]:
     return tenant.integration_id, tenant.provider.entity_id
+
+
+def _tells(tenant: Tenant) -> bool:
+    """Whether the IdP is told of a logout; where it is not, nobody needs the NameID in clear."""
+    return tenant.saml.single_logout and bool(tenant.provider.logout)
+
+
+def _new_row(digest: str, sign_in: SignIn) -> SessionRow:
+    tenant, name, moment = sign_in.tenant, sign_in.name, now_ms()
+    ends_at = moment + length_ms(tenant.session.lifetime)
+    return SessionRow(
+        digest=digest,
+        tenant=tenant.slug,
+        integration_id=tenant.integration_id,
+        provider=tenant.provider.entity_id,
+        user_id=sign_in.user_id,
+        subject=sign_in.subject,
+        tier=sign_in.tier,
+        auth_time=sign_in.auth_time,
+        created_at=moment,
+        used_at=moment,
+        ends_at=min(ends_at, sign_in.ends_at or ends_at),
+        name_id=json.dumps(asdict(name)) if name and _tells(tenant) else None,
+        name_digest=name_digest(name) if name else None,
+        session_index=sign_in.session_index or None,
+    )
+
+
+def _name_mark(row: SessionRow) -> str | None:
+    """The session's person among what is remembered of logouts; None where the IdP named nobody."""
+    return _digest("\0".join((row.tenant, row.provider, row.name_digest))) if row.name_digest else None
 
 
 def _remaining_ms(row: SessionRow, life: SessionLife) -> int:

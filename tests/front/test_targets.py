@@ -44,6 +44,48 @@ def test_a_fragment_is_dropped() -> None:
 
 
 @pytest.mark.parametrize(
+    "fragment",
+    [
+        "#c",
+        "#/lesson/3?x=1",
+        "#%C3%BC%20",
+        "#t=1:20&a=b",
+        "#!it's",
+        "#:~:text=x",
+        "#//evil.example",
+        "#%23",
+        "#@/_bridge/",
+    ],
+)
+def test_a_fragment_is_kept_where_that_is_wanted(fragment: str) -> None:
+    assert next_target(f"/courses/x?a=b{fragment}", fragment=True) == f"/courses/x?a=b{fragment}"
+    assert next_target(f"/courses/x?a=b{fragment}") == "/courses/x?a=b"
+    assert relay_target(f"{ORIGIN}/x{fragment}", ORIGIN, fragment=True) == f"/x{fragment}"
+
+
+def test_a_target_without_a_fragment_is_the_same_where_one_would_be_kept() -> None:
+    assert [next_target(path, fragment=True) for path in PATHS] == PATHS
+    assert next_target("/x#", fragment=True) == "/x"
+    assert next_target("", fragment=True) == "/"
+
+
+@pytest.mark.parametrize(
+    "fragment", ['#"', "#<", "#>", "#\\", "#a#b", "##", "# ", "#\x7f", "#\x00", "#\r\nX: y", "#\u00fc"]
+)
+def test_a_fragment_of_other_characters_is_refused_where_it_would_be_kept(fragment: str) -> None:
+    with pytest.raises(Refusal):
+        next_target(f"/x{fragment}", fragment=True)
+    assert relay_target(f"/x{fragment}", ORIGIN, fragment=True) == "/"
+
+
+def test_the_bound_holds_with_the_fragment_in_it() -> None:
+    longest = "/x#" + "y" * (TARGET_BYTES - 3)
+    assert next_target(longest, fragment=True) == longest
+    with pytest.raises(Refusal):
+        next_target(longest + "y", fragment=True)
+
+
+@pytest.mark.parametrize(
     ("value", "target"),
     [
         ("HTTPS://Learn.Example.COM/Courses/X", "/Courses/X"),

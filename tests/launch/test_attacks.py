@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from pathlib import Path
 
 import httpx
 import pytest
 import yaml
 
+from bridge.front.underway import LIFETIME_SECONDS
+from bridge.session.tokens import Tokens
 from bridge.simulator import seed
+from tests.support.deployment import SECRET
 from tests.support.sockets import exchange
 from tests.support.stage import Asked, Stage, identity
 
@@ -28,9 +32,12 @@ async def test_an_answer_counts_only_in_the_browser_that_asked(stage: Stage) -> 
         assert again.status_code == 303
         assert again.headers["location"].startswith("/_bridge/saml/acme/login?resume=")
         assert "kombo-bridge-session" not in str(again.headers)
-        refused = await victim.get(again.headers["location"])
-        assert refused.headers["bridge-error"] == "login_expired"
-        assert (await victim.get("/my")).status_code == 303
+        own = Asked.of((await victim.get(again.headers["location"])).headers["location"])
+        assert own.id != asked.id, "the victim is asked anew"
+        assert (await victim.get("/my")).status_code == 303, "and signed in as nobody"
+        twice = await victim.post(asked, response)
+        refused = await victim.get(twice.headers["location"])
+        assert refused.headers["bridge-error"] == "login_expired", "nor does it go round"
 
 
 async def test_an_answer_nobody_asked_for_starts_one_login_and_no_loop(stage: Stage) -> None:
@@ -81,6 +88,20 @@ async def test_where_the_cookie_was_withheld_the_login_is_made_once_more(stage: 
         fresh = Asked.of((await browser.get(again.headers["location"])).headers["location"])
         done = await browser.post(fresh, browser.response("acme", fresh, seed.JANE))
         assert (done.status_code, done.headers["location"]) == (303, "/courses/cybersecurity-101?tenant=acme")
+
+
+async def test_an_answer_to_a_login_that_is_long_over_starts_nothing(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = time.time() - LIFETIME_SECONDS - 1
+    with monkeypatch.context() as patch:
+        patch.setattr(time, "time", lambda: begun)
+        relay_state = Tokens([SECRET], "relay state").sign("x" * 22)
+    async with stage.browser() as browser:
+        asked = Asked("_x", "", f"{stage.origin}/_bridge/saml/acme/acs", relay_state)
+        over = await browser.post(asked, "rubbish!")
+        assert (over.headers["bridge-error"], "location" in over.headers) == ("login_expired", False)
+        assert 'href="/_bridge/saml/acme/login"' in over.text, "unless the learner does"
 
 
 async def test_an_answer_works_once(stage: Stage) -> None:

@@ -237,7 +237,7 @@ async def test_without_a_session_only_a_page_load_is_sent_to_a_login(stage: Stag
         form = await client.post(link, headers=PAGE, data={"answer": "42"})
         assert (form.status_code, form.headers["bridge-error"]) == (401, "login_required")
         assert "text/html" in form.headers["content-type"]
-        for more in ({}, {"Sec-Fetch-Dest": "iframe"}):
+        for more in ({}, {"Sec-Fetch-Dest": "document"}):
             assert (await client.get(link, headers={**PAGE, **more})).status_code == 303
 
 

@@ -7,7 +7,6 @@ import json
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
@@ -17,7 +16,7 @@ from bridge.simulator import seed
 from tests.support.deployment import Deployment
 from tests.support.postgresql import postgresql
 from tests.support.processes import free_port, kombo_bridge, started
-from tests.support.stage import PAGE, Asked, Browser, Stage
+from tests.support.stage import PAGE, Asked, Stage
 from tests.support.stage import stage as open_stage
 
 
@@ -152,6 +151,7 @@ async def test_the_organisation_page_leads_to_the_tenant_of_an_address(tmp_path:
                 answer = await browser.client.post("/_bridge/organizations", data={**fields, "email": wrong})
                 assert answer.status_code in (404, 413), wrong
             found = await browser.client.post("/_bridge/organizations", data={**fields, "email": "Jane.Doe@ACME.com"})
+            assert browser.client.cookies["kombo-bridge-tenant"] == "acme", "nobody has to answer twice"
             login = await browser.get(found.headers["location"])
             request = Asked.of(login.headers["location"])
             done = await browser.post(request, browser.response("acme", request, seed.JANE))
@@ -251,59 +251,6 @@ def test_sync_once_says_what_it_read(tmp_path: Path) -> None:
             assert sync.process.wait(30) == 1, "a tenant that could not be read was not synced"
             assert "hooli.yaml:1: " in sync.text()
             assert "initech: " in sync.text()
-
-
-class Window:
-    """The cookies of one browser on https, kept and sent by the rules of RFC 6265bis (5.6, 5.7)."""
-
-    def __init__(self, stage: Stage, client: httpx.AsyncClient) -> None:
-        self.stage = stage
-        self.client = client
-        self.cookies: dict[str, tuple[str, str]] = {}
-
-    async def send(self, method: str, url: str, *, cross_site: bool = True, frame: bool = False, **more: Any) -> Any:
-        lax = not cross_site or (method == "GET" and not frame)
-        cookie = "; ".join(f"{name}={value}" for name, (value, kind) in self.cookies.items() if lax or kind == "None")
-        headers = {"Host": "learn.test", "Sec-Fetch-Site": "cross-site" if cross_site else "none", "Cookie": cookie}
-        dest = {"Sec-Fetch-Dest": "iframe" if frame else "document"}
-        answer = await self.client.request(method, url, headers={**PAGE, **headers, **dest}, **more)
-        self.client.cookies.clear()
-        for line in answer.headers.get_list("set-cookie"):
-            pair, *attributes = line.split("; ")
-            name, _, value = pair.partition("=")
-            kind = "None" if "SameSite=None" in attributes else "Lax"
-            assert name.startswith("__Host-kombo-bridge")
-            assert {"Secure", "HttpOnly", "Path=/", f"SameSite={kind}"} < set(attributes)
-            if kind == "None" or not (frame and cross_site):
-                self.cookies[name] = (value, kind)
-        return answer
-
-    async def answer(self, tenant: str, asked: Asked, person: seed.Person, *, frame: bool = False) -> Any:
-        response = Browser(self.stage, self.client).response(tenant, asked, person)
-        form = {"SAMLResponse": response, "RelayState": asked.relay_state}
-        return await self.send("POST", f"/_bridge/saml/{tenant}/acs", frame=frame, data=form)
-
-
-async def test_a_frame_of_another_site_neither_replaces_a_session_nor_signs_in_for_ever(tmp_path: Path) -> None:
-    async with open_stage(tmp_path, public_url="https://learn.test") as stage:
-        origin = f"http://{stage.deployment.service['listen']}"
-        async with httpx.AsyncClient(base_url=origin) as client:
-            window = Window(stage, client)
-            asked = Asked.of((await window.send("GET", "/my?tenant=acme")).headers["location"])
-            assert (await window.answer("acme", asked, seed.JANE)).headers["location"] == "/my?tenant=acme"
-
-            framed = await window.send("GET", "/my?tenant=globex", frame=True)
-            sent_on = await window.answer("globex", Asked.of(framed.headers["location"]), seed.RITA)
-            page = await window.send("GET", sent_on.headers["location"])
-            assert page.headers.get("bridge-error") == "login_expired"
-            mine = await window.send("GET", "/my", cross_site=False)
-            assert dict(mine.json()["headers"])["x-kombo-tenant"] == "acme"
-
-            stranger = Window(stage, client)
-            framed = await stranger.send("GET", "/my?tenant=acme", frame=True)
-            sent_on = await stranger.answer("acme", Asked.of(framed.headers["location"]), seed.JANE, frame=True)
-            page = await stranger.send("GET", sent_on.headers["location"], frame=True)
-            assert page.headers.get("bridge-error") == "login_expired"
 
 
 async def test_a_launch_with_the_state_in_postgresql(tmp_path: Path) -> None:

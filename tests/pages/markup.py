@@ -10,13 +10,17 @@ URL_ATTRIBUTES = {"src", "srcset", "poster", "background", "data", "xlink:href",
 
 
 class Document(HTMLParser):
-    """One page; `problems` says where it is not well-formed, reaches outside, or would need script or inline style."""
+    """One page; `problems` says where it is not well-formed, reaches outside, or would need inline style.
+
+    A script may stand at its end, and only there; `script` is its text.
+    """
 
     def __init__(self, html: str) -> None:
         super().__init__(convert_charrefs=True)
         self.problems: list[str] = []
         self.elements: list[tuple[str, dict[str, str | None]]] = []
         self.text: list[str] = []
+        self.script = ""
         self._open: list[str] = []
         if not html.startswith("<!doctype html>\n"):
             self.problems.append("no doctype")
@@ -28,11 +32,13 @@ class Document(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         names = [name for name, _ in attrs]
         self.problems += [f"<{tag}> says {name} twice" for name in set(names) if names.count(name) > 1]
-        self.problems += [
-            f"<{tag}> has {name}" for name in names if name.startswith("on") or name in {"style", "target"}
-        ]
+        self.problems += [f"<{tag}> has {name}" for name in names if name.startswith("on") or name == "style"]
+        if "target" in names and (dict(attrs)["target"], dict(attrs).get("rel")) != ("_blank", "noopener"):
+            self.problems.append(f"<{tag}> opens a tab that could reach back")
         self.problems += [f"<{tag}> loads {value}" for name, value in attrs if name in URL_ATTRIBUTES]
-        if tag in {"script", "iframe", "object", "embed", "base"}:
+        if tag in {"iframe", "object", "embed", "base"} or (
+            tag == "script" and (attrs or self._open != ["html", "body"])
+        ):
             self.problems.append(f"<{tag}>")
         if tag in SELF_CLOSED:
             self.problems.append(f"<{tag}> is not closed")
@@ -50,7 +56,9 @@ class Document(HTMLParser):
             self.problems.append(f"</{tag}> closes something else")
 
     def handle_data(self, data: str) -> None:
-        if self._open and self._open[-1] != "style" and data.strip():
+        if self._open and self._open[-1] == "script":
+            self.script += data
+        elif self._open and self._open[-1] != "style" and data.strip():
             self.text.append(" ".join(data.split()))
 
     def all(self, tag: str) -> list[dict[str, str | None]]:
@@ -60,6 +68,8 @@ class Document(HTMLParser):
         for tag in ("html", "head", "title", "body", "header", "main", "h1"):
             if len(self.all(tag)) != 1:
                 self.problems.append(f"{len(self.all(tag))} <{tag}>")
+        if len(self.all("script")) > 1:
+            self.problems.append("more than one <script>")
         ids = [attributes["id"] for _, attributes in self.elements if "id" in attributes]
         self.problems += [f"id {id} twice" for id in set(ids) if ids.count(id) > 1]
         for _, attributes in self.elements:

@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+import bridge.pages
 from bridge.errors import Code
-from bridge.pages import Page, Pages, RefusalLinks
+from bridge.front.targets import TARGET_BYTES
+from bridge.pages import ORGANIZATIONS, Page, Pages, RefusalLinks
 from bridge.pages.texts import catalogues
 
 from .markup import Document
@@ -19,6 +21,8 @@ HOSTILE = yaml.safe_load((CASES / "hostile.yaml").read_text("utf-8"))
 LINKS = yaml.safe_load((CASES / "links.yaml").read_text("utf-8"))
 LANGUAGES = sorted(catalogues())
 REFERENCE = "amber-falcon-river"
+IDP = "https://idp.example.com/sso?a=b&c=d"
+ROOM = Path(bridge.pages.__file__).parent
 
 pages = Pages("Learning Hub")
 
@@ -43,8 +47,26 @@ def everything(language: str) -> dict[str, Page]:
         ),
         "switch person": pages.switch(language=language, current="Acme", other="Acme", action="/_bridge/x", stay="/"),
         "logged out": pages.logged_out(language=language, sign_in="/"),
-        "logged out bare": pages.logged_out(language=language),
+        "logged out bare": pages.logged_out(language=language, organizations=None),
+        "logged out elsewhere": pages.logged_out(language=language, sign_in="/", elsewhere=True),
+        "logged out only here": pages.logged_out(language=language, sign_in="/", elsewhere=False),
+        "post login": pages.post_form(language=language, action=IDP, fields={"SAMLRequest": "PHg+"}),
+        "post login framed": pages.post_form(language=language, action=IDP, fields={"SAMLRequest": "x"}, framed=True),
+        "post logout": pages.post_form(language=language, action=IDP, fields={"a": "b"}, purpose="logout"),
+        "keep fragment": pages.keep_fragment(language=language, login="/_bridge/saml/acme/login?next=%2Fx"),
+        "break out": pages.break_out(language=language, link="/courses/x?tenant=acme"),
+        "break out fragment": pages.break_out(language=language, link="/courses/x", keep_fragment=True),
     }
+
+
+FRAMED_FORMS = {"post login framed"}
+SCRIPTS = {
+    "post login": "post_form",
+    "post login framed": "post_form",
+    "post logout": "post_form",
+    "keep fragment": "keep_fragment",
+    "break out fragment": "break_out",
+}
 
 
 ALL = {f"{language} {name}": page for language in LANGUAGES for name, page in everything(language).items()}
@@ -75,14 +97,32 @@ def test_headers_guard_the_page(name: str) -> None:
     policy = headers["Content-Security-Policy"]
     style = re.search(r"<style>(.*?)</style>", page.html, re.DOTALL)
     assert style
-    digest = base64.b64encode(hashlib.sha256(style[1].encode()).digest()).decode()
-    assert policy.startswith(f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'")
+    assert policy.startswith(f"default-src 'none'; style-src {source(style[1])}; base-uri 'none'")
     assert headers["Cache-Control"] == "no-store"
     assert headers["X-Content-Type-Options"] == "nosniff"
-    assert headers["Referrer-Policy"] == "same-origin"
     assert headers["Content-Language"] == name.split()[0]
-    assert ("frame-ancestors 'none'" in policy) is ("<form" in page.html)
+    kind = name.partition(" ")[2]
+    posted = kind.startswith("post log")
+    assert headers["Referrer-Policy"] == ("strict-origin" if posted else "same-origin")
+    assert ("frame-ancestors 'none'" in policy) is ("<form" in page.html and kind not in FRAMED_FORMS)
+    assert ("X-Frame-Options" in headers) is ("frame-ancestors 'none'" in policy)
     assert ("form-action 'none'" in policy) is ("<form" not in page.html)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_only_its_own_script_may_run_in_a_page(name: str) -> None:
+    page, file = ALL[name], SCRIPTS.get(name.partition(" ")[2])
+    policy, script = dict(page.headers)["Content-Security-Policy"], Document(page.html).script
+    assert ("script" in policy) is (file is not None)
+    assert script == (ROOM / "scripts" / f"{file}.js").read_text("utf-8") if file else script == ""
+    if file:
+        assert policy.count(source(script)) == 1
+        assert "unsafe" not in policy
+
+
+def source(inline: str) -> str:
+    """What a policy calls an inline style or script."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(inline.encode()).digest()).decode()}'"
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -146,9 +186,15 @@ def test_a_good_link_stands(link: str) -> None:
 def test_a_bad_link_is_left_out(link: str) -> None:
     document = Document(pages.refusal(Code.SAML_REJECTED, reference=REFERENCE, links=RefusalLinks(link, link)).html)
     assert document.all("a") == []
-    assert Document(pages.logged_out(sign_in=link).html).all("a") == []
+    assert Document(pages.logged_out(sign_in=link, organizations=link).html).all("a") == []
     switch = pages.switch(current="Acme", other="Globex", action="/_bridge/x", stay=link)
-    assert [a["href"] for a in Document(switch.html).all("a")] == ["/"]
+    assert [a["href"] for a in Document(switch.html).all("a")] == ["/", ORGANIZATIONS]
+    assert [a["href"] for a in Document(pages.break_out(link=link).html).all("a")] == ["/"]
+    kept = Document(pages.keep_fragment(login=link).html)
+    assert [a["href"] for a in kept.all("a")] == ["/"]
+    assert {"http-equiv": "refresh", "content": "0; url=/"} in kept.all("meta")
+    with pytest.raises(ValueError, match="http"):
+        pages.post_form(action=link, fields={})
 
 
 @pytest.mark.parametrize("text", HOSTILE)
@@ -169,7 +215,56 @@ def test_what_others_choose_comes_out_as_text(text: str) -> None:
     assert asked.problems == []
     assert {"type": "hidden", "name": text, "value": text} in asked.all("input")
 
+    posted = Document(pages.post_form(action=IDP, fields={"SAMLRequest": text, "RelayState": text}).html)
+    assert posted.problems == []
+    assert [(field["name"], field["value"]) for field in posted.all("input")] == [
+        ("SAMLRequest", text),
+        ("RelayState", text),
+    ]
+    assert posted.all("form") == [{"method": "post", "action": IDP}]
+
 
 def test_the_organization_form_answers_every_wrong_address_alike() -> None:
     one, other = (pages.organizations(email=email, failed=True).html for email in ("a@acme.example", "b@none.example"))
     assert one.replace("a@acme.example", "b@none.example") == other
+
+
+@pytest.mark.parametrize("action", ["/_bridge/saml/acme/acs", "//idp.example", "idp.example/sso", ""])
+def test_a_form_goes_to_an_absolute_url(action: str) -> None:
+    with pytest.raises(ValueError, match="http"):
+        pages.post_form(action=action, fields={})
+
+
+def test_the_way_out_of_a_frame_is_a_link_that_needs_no_script() -> None:
+    [link] = Document(pages.break_out(link="/courses/x?tenant=acme&a=b").html).all("a")
+    assert link == {
+        "class": "button",
+        "href": "/courses/x?tenant=acme&a=b",
+        "target": "_blank",
+        "rel": "noopener",
+    }
+
+
+def test_without_script_a_login_goes_on_without_the_fragment() -> None:
+    login = "/_bridge/saml/acme/login?next=%2Fcourses%2Fx%3Fa%3Db"
+    page = pages.keep_fragment(login=login)
+    assert f'<noscript><meta http-equiv="refresh" content="0; url={login}"></noscript>' in page.html
+    assert Document(page.html).all("a") == [{"class": "button", "href": login}]
+
+
+def test_the_script_that_keeps_a_fragment_knows_the_bound_of_next() -> None:
+    assert f"<= {TARGET_BYTES})" in (ROOM / "scripts" / "keep_fragment.js").read_text("utf-8")
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_who_has_signed_out_reads_what_goes_on_elsewhere(language: str) -> None:
+    text = catalogues()[language]
+    for elsewhere, key in ((None, "happened"), (True, "happened_elsewhere"), (False, "happened_here_only")):
+        document = Document(pages.logged_out(language=language, elsewhere=elsewhere).html)
+        assert text(f"logged_out.{key}") in document.text
+        assert {"class": "other", "href": ORGANIZATIONS} in document.all("a")
+
+
+def test_one_person_after_another_is_not_offered_another_organisation() -> None:
+    assert len(Document(pages.switch(current="Acme", other="Globex", action="/x", stay="/").html).all("a")) == 2
+    assert len(Document(pages.switch(current="Acme", other="Acme", action="/x", stay="/").html).all("a")) == 1

@@ -72,6 +72,8 @@ def test_every_code_has_its_texts_and_no_text_lies_unused() -> None:
     said |= {
         f"switch.{person}{part}" for person in ("", "person_") for part in re.findall(r'person ~ "([a-z]+)"', sources)
     }
+    said |= {f"onward.{purpose}_{part}" for purpose in ("login", "logout") for part in ("title", "happened")}
+    said |= {f"logged_out.{part}" for part in re.findall(r'"(happened[a-z_]*)"', sources)}
     assert set(ENGLISH) == said
 
 

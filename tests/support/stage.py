@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import json
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -63,6 +63,14 @@ class Stage:
 
     def browser(self, **headers: str) -> Browser:
         return Browser(self, httpx.AsyncClient(base_url=self.origin, headers={**PAGE, **headers}))
+
+    def logged(self) -> list[dict[str, Any]]:
+        """What the bridge logged so far, the latest last."""
+        return [json.loads(line) for line in self.bridge.text().splitlines() if line.startswith("{")]
+
+    def refusal(self) -> dict[str, Any]:
+        """The last refusal in the bridge's log."""
+        return next(line for line in reversed(self.logged()) if line["event"] == "refused")
 
     async def control(self, path: str, method: str = "POST", **content: object) -> None:
         """Tell the simulated Kombo to change or to misbehave."""
@@ -166,16 +174,24 @@ async def stage(
         with started(command, folder / "bridge.log") as bridge:
             bridge.wait_for_port(port)
             bridge.wait_for_port(internal)
-            for slug in deployment.tenants:
-                await _synced(bridge, slug)
+            for sharing in _by_integration(deployment):
+                await _synced(bridge, sharing)
             yield Stage(deployment, world, kombo, bridge, f"http://127.0.0.1:{internal}", received)
 
 
-async def _synced(bridge: Running, slug: str) -> None:
+def _by_integration(deployment: Deployment) -> Iterable[set[str]]:
+    """Tenants by the integration that they share: it is synced under the name of one of them."""
+    sharing: dict[str, set[str]] = {}
+    for slug, tenant in deployment.tenants.items():
+        sharing.setdefault(tenant["kombo"]["integration_id"], set()).add(slug)
+    return sharing.values()
+
+
+async def _synced(bridge: Running, slugs: set[str]) -> None:
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         lines = [json.loads(line) for line in bridge.text().splitlines() if line.startswith("{")]
-        if any(line["event"] == "synced" and line["tenant"] == slug for line in lines):
+        if any(line["event"] == "synced" and line["tenant"] in slugs for line in lines):
             return
         await asyncio.sleep(0.05)
-    raise AssertionError(f"{slug} was never synced:\n{bridge.text()}")
+    raise AssertionError(f"{slugs} were never synced:\n{bridge.text()}")

@@ -1,0 +1,111 @@
+"""The login endpoint, `/_bridge/saml/{tenant}/login`: where logins begin, and where answers go round by.
+
+A browser withholds our cookies from the IdP's POST, which comes from another site. So the ACS sends it here, to a
+request on our own site that has them:
+
+    resume    the answer came without its login's cookie, or to no login: one more is begun
+    used      the answer has been used: on to the page, if its session lives
+    arrived   an answer that nobody asked for, verified: it becomes the session, once that is nobody's loss
+    stay      and the learner would rather not
+"""
+
+from __future__ import annotations
+
+from urllib.parse import urlencode
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from bridge.errors import Code, Refusal
+from bridge.exchange import Head
+from bridge.front.acs import AGAIN_SECONDS, AssertionConsumer
+from bridge.front.arrivals import Arrivals
+from bridge.front.cookies import AGAIN, RESUMED
+from bridge.front.desk import Desk
+from bridge.front.front import Front
+from bridge.front.logins import login_path
+from bridge.front.refusals import redirect
+from bridge.front.requests import from_own_pages, is_framed, navigates, query_and_form
+from bridge.front.targets import next_target
+from bridge.settings.model import Tenant
+
+MAX_FORM_BYTES = 8_192
+
+
+class LoginEndpoint:
+    """Answers at a tenant's login."""
+
+    def __init__(self, front: Front, desk: Desk, consumer: AssertionConsumer, arrivals: Arrivals) -> None:
+        self._front = front
+        self._desk = desk
+        self._consumer = consumer
+        self._arrivals = arrivals
+
+    async def answer(self, request: Request, head: Head, tenant: Tenant) -> Response:
+        """Start a login, or see to the answer of one. Raises `Refusal` and `StateError`.
+
+        Only a form of our own page, the button of "switch organisation?", replaces somebody else's session unasked. A
+        form of another site comes without the session's cookie, so it goes round by a request that has it.
+        """
+        if not navigates(head):
+            raise Refusal(Code.LOGIN_REQUIRED, "a login is for a browser's window, and this is not for one")
+        rules = self._front.rules
+        fields = await query_and_form(request, MAX_FORM_BYTES)
+        next = next_target(fields.get("next"), fragment=rules.keeps_fragments)
+        clicked = request.method == "POST" and from_own_pages(head, rules.configuration.login_origin(tenant))
+        if not rules.is_login_place(head, tenant) or (request.method == "POST" and not clicked):
+            return redirect(rules.login_url(tenant, urlencode({"next": next})))
+        if "resume" in fields:
+            return await self._resume(head, tenant, fields["resume"], next)
+        if "used" in fields:
+            return await self._used(head, tenant, fields["used"], next)
+        if "stay" in fields:
+            return await self._arrivals.turn_away(head, tenant, fields["stay"])
+        if "arrived" in fields:
+            settled = await self._arrivals.settle(head, tenant, fields["arrived"], next, clicked=clicked)
+            if settled:
+                return settled
+        return await self._begin(head, tenant, next, clicked=clicked)
+
+    async def _begin(self, head: Head, tenant: Tenant, next: str, *, clicked: bool) -> Response:
+        entry = None if clicked else await self._desk.session(head)
+        if entry and entry.tenant.slug != tenant.slug:
+            return self._front.ask_to_switch(head, entry, tenant, next)
+        return self._front.doorway.begin(head, tenant, next, fragment_kept=True)
+
+    async def _used(self, head: Head, tenant: Tenant, token: str, next: str) -> Response:
+        """Where the answer led: its login knows, and one that nobody asked for says."""
+        if not token:
+            return await self._consumer.used(head, tenant, next)
+        login = self._desk.logins.of(head, tenant, token)
+        return await self._consumer.used(head, tenant, login.next if login else None)
+
+    async def _resume(self, head: Head, tenant: Tenant, token: str, next: str) -> Response:
+        """The second attempt of a login, and the last: whatever is withheld or dropped on the way, nothing goes round.
+
+        A login knows its own attempt; where there is none to know it, since an IdP loses the RelayState or the browser
+        the cookie, another cookie does.
+        """
+        login = self._desk.logins.of(head, tenant, token) if token else None
+        next = login.next if login else next
+        if is_framed(head) and not self._desk.cookies.within(head, tenant).framed:
+            return self._front.doorway.begin(head, tenant, next, fragment_kept=True)  # which is the way out of it
+        cookies, retry = self._desk.cookies.all(head), login_path(tenant, next=next)
+        if AGAIN not in cookies:
+            raise Refusal(Code.LOGIN_EXPIRED, "the browser keeps no cookies of ours", retry=retry)
+        entry = await self._desk.session(head)
+        if login and entry and entry.tenant.slug == tenant.slug:
+            return redirect(next)
+        if login and login.attempt > 1:
+            raise Refusal(Code.LOGIN_EXPIRED, "the login's cookie did not come back twice in a row", retry=next)
+        if login is None and RESUMED in cookies:
+            raise Refusal(
+                Code.LOGIN_EXPIRED, "the IdP answers to no login of this browser, twice in a row", retry=retry
+            )
+        if login is None and entry and entry.tenant.slug != tenant.slug:
+            return self._front.ask_to_switch(head, entry, tenant, next)
+        response = self._desk.logins.start(head, tenant, next, attempt=2, instead_of=login)
+        if login is None:
+            marker = self._desk.cookies.within(head, tenant).write(RESUMED, "1", AGAIN_SECONDS)
+            response.headers.append(*marker)
+        return response

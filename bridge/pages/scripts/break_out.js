@@ -1,0 +1,1 @@
+document.querySelector("a.button").hash = location.hash;
