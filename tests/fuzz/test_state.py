@@ -65,6 +65,6 @@ def test_our_cookies_are_found_once_and_never_forwarded(data: st.DataObject) -> 
     head = Head(b"GET", b"/", [(b"Cookie", line)])
     for name, value in Cookies(secure=True).all(head).items():
         assert name.startswith("kombo-bridge")
-        assert line.count(name.encode()) >= 1 and value.encode("latin-1") in line
+        assert value.encode("latin-1") in line
     rest = Head(b"GET", b"/", [(b"Cookie", without_own(line))])
     assert not own_cookies(rest)

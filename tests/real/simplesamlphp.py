@@ -26,6 +26,8 @@ from tests.support.processes import free_port, started
 HOME = Path("/usr/share/simplesamlphp")
 EXTENSIONS = {"dom", "mbstring", "openssl", "session", "SimpleXML"}
 PASSWORD = "correct horse: battery"
+METADATA = "/saml2/idp/metadata.php"
+BYE = f"{METADATA}?bye"
 
 _READ = "<?php\n${name} = json_decode(file_get_contents(__DIR__ . '/{file}'), true, 32, JSON_THROW_ON_ERROR);\n"
 _TRUSTED = """<?php
@@ -52,9 +54,13 @@ class SimpleSamlPhp:
     def entity_id(self) -> str:
         return f"{self.origin}/of-a-customer"
 
+    @property
+    def metadata_url(self) -> str:
+        return f"{self.origin}{METADATA}"
+
     def metadata(self) -> bytes:
         """What it publishes of itself."""
-        answer = httpx.get(f"{self.origin}/saml2/idp/metadata.php", trust_env=False)
+        answer = httpx.get(self.metadata_url, trust_env=False)
         assert answer.status_code == 200, answer.text
         return answer.content
 
@@ -62,6 +68,16 @@ class SimpleSamlPhp:
         """Register a service provider from its metadata, with options of `saml20-sp-remote`; again to change them."""
         self.trusted[name] = {"xml": sp_metadata.decode(), "options": dict(options)}
         _json(self.folder / "metadata" / "trusted.json", self.trusted)
+
+    def renew_key(self) -> None:
+        """From now on it signs with another key, and publishes that one alone."""
+        key = IdpKey.generate("A customer's IdP")
+        (self.folder / "cert" / "idp.pem").write_bytes(key.private_pem)
+        (self.folder / "cert" / "idp.crt").write_text(key.certificate_pem)
+
+    def log_out(self) -> httpx.URL:
+        """The address by which a person logs out at the IdP, and so everywhere; it ends on a page of the IdP's own."""
+        return httpx.URL(f"{self.origin}/saml2/idp/initSLO.php", params={"RelayState": f"{self.origin}{BYE}"})
 
     def unsolicited(self, sp_entity_id: str, relay_state: str) -> httpx.URL:
         """The address that starts a login from the IdP's side."""
@@ -94,15 +110,15 @@ def _modules() -> set[str]:
 def _configure(idp: SimpleSamlPhp, users: Mapping[str, Mapping[str, str]]) -> None:
     for name in ("config", "metadata", "cert", "log", "data", "temporary", "sessions"):
         (idp.folder / name).mkdir(parents=True)
-    key = IdpKey.generate("A customer's IdP")
-    (idp.folder / "cert" / "idp.pem").write_bytes(key.private_pem)
-    (idp.folder / "cert" / "idp.crt").write_text(key.certificate_pem)
+    idp.renew_key()
     known = {f"{user}:{PASSWORD}": attributes for user, attributes in users.items()}
     hosted = {
         "host": "__DEFAULT__",
         "privatekey": "idp.pem",
         "certificate": "idp.crt",
         "auth": "passwords",
+        "sign.logout": True,
+        "validate.logout": True,
     }
     _php(idp.folder / "config" / "config.php", "config", _config(idp))
     _php(idp.folder / "config" / "authsources.php", "config", {"passwords": {"0": "exampleauth:UserPass", **known}})

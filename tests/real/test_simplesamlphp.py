@@ -2,111 +2,60 @@
 
 from __future__ import annotations
 
-import base64
-import json
 import shutil
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from typing import Any
 
 import jwt
 import pytest
 import pytest_asyncio
-from lxml import etree
 
-from bridge.demo.responses import UNSPECIFIED, IdpKey
-from bridge.saml.document import PREFIXES
+from bridge.demo.responses import IdpKey
 from bridge.simulator import seed
 from tests.real.chromium import chromium, profile, tab
-from tests.real.simplesamlphp import PASSWORD, SimpleSamlPhp, simplesamlphp
-from tests.real.visitor import Shown, Visitor
+from tests.real.customers import (
+    ASSERTION,
+    BOTH,
+    NEITHER,
+    PEOPLE,
+    RESPONSE,
+    STRANGER,
+    Scene,
+    by_file,
+    open_scene,
+    platform,
+    said,
+    sign_in,
+)
+from tests.real.simplesamlphp import PASSWORD, SimpleSamlPhp
+from tests.real.visitor import Visitor
 from tests.support.deployment import Deployment
-from tests.support.stage import Stage
-from tests.support.stage import stage as open_stage
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-EMAIL = "urn:oasis:names:tc:SAML:1.1:nameid-format:emailAddress"
-TRANSIENT = "urn:oasis:names:tc:SAML:2.0:nameid-format:transient"
-ASSERTION = {"saml20.sign.assertion": True, "saml20.sign.response": False}
-RESPONSE = {"saml20.sign.assertion": False, "saml20.sign.response": True}
-BOTH = {"saml20.sign.assertion": True, "saml20.sign.response": True}
-NEITHER = {"saml20.sign.assertion": False, "saml20.sign.response": False}
-
 SHA1 = "http://www.w3.org/2000/09/xmldsig#rsa-sha1"
-
-PEOPLE = {
-    person.first_name.lower(): person
-    for person in (seed.JANE, seed.MARTIN, seed.RITA, seed.COMMA, seed.SLASH, seed.HASH, seed.PETER, seed.MILTON)
+ENCRYPTED = {"assertion.encryption": True}
+FOR_SOMEBODY_ELSE = {
+    "keys": [
+        {
+            "type": "X509Certificate",
+            "X509Certificate": IdpKey.generate("somebody else").certificate_base64,
+            "encryption": True,
+            "signing": False,
+        }
+    ]
 }
-STRANGER = "nobody"
-ABOUT_NOBODY = {"lms_user_id": "no-such-id", "mail": "nobody@elsewhere.example", "displayName": "Nobody at All"}
-
-
-def named_by(attribute: str, format: str) -> dict[str, Any]:
-    """The option that makes an attribute the NameID."""
-    return {"authproc": {"1": {"class": "saml:AttributeNameID", "attribute": attribute, "Format": format}}}
-
-
-NAME_IDS = {
-    "acme": named_by("lms_user_id", UNSPECIFIED),
-    "globex": named_by("mail", EMAIL) | {"NameIDFormat": EMAIL},
-    "initech": {"NameIDFormat": TRANSIENT},
-}
-
-
-@dataclass(frozen=True)
-class Scene:
-    stage: Stage
-    idp: SimpleSamlPhp
-
-    def link(self, tenant: str, path: str) -> str:
-        return f"{self.stage.origin}{path}{'&' if '?' in path else '?'}tenant={tenant}"
-
-    async def register(self, tenant: str, options: dict[str, Any]) -> None:
-        """The tenant's IdP learns of the bridge, from the bridge's own metadata."""
-        async with Visitor() as visitor:
-            shown = await visitor.open(f"{self.stage.origin}/_bridge/saml/{tenant}/metadata")
-        self.idp.trust(tenant, shown.answer.content, NAME_IDS[tenant] | options)
-
-    def refusal(self) -> dict[str, Any]:
-        """The last one in the bridge's log."""
-        lines = [json.loads(line) for line in self.stage.bridge.text().splitlines() if line.startswith("{")]
-        return next(line for line in reversed(lines) if line["event"] == "refused")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def scene(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Scene]:
-    users = {name: about(person) for name, person in PEOPLE.items()} | {STRANGER: ABOUT_NOBODY}
-    with simplesamlphp(tmp_path_factory.mktemp("idp"), users) as idp:
-        metadata = idp.metadata()
+    def prepare(deployment: Deployment, idp: SimpleSamlPhp) -> None:
+        by_file(deployment, idp)
+        deployment.tenants["initech"]["saml"]["signed"] = "both"
+        deployment.tenants["globex"]["saml"] |= {"idp_initiated": True, "sign_requests": True}
 
-        def prepare(deployment: Deployment) -> None:
-            for tenant in deployment.tenants.values():
-                tenant["saml"]["metadata"] = "customer.xml"
-            deployment.tenants["initech"]["saml"]["signed"] = "both"
-            (deployment.folder / "tenants").mkdir()
-            (deployment.folder / "tenants" / "customer.xml").write_bytes(metadata)
-
-        async with open_stage(tmp_path_factory.mktemp("stage"), prepare=prepare) as stage:
-            yield Scene(stage, idp)
-
-
-def about(person: seed.Person) -> dict[str, str]:
-    return {"lms_user_id": person.remote_id, "mail": str(person.email), "displayName": f"{person.name} ø <x>"}
-
-
-async def sign_in(visitor: Visitor, prompt: Shown, user: str, password: str = PASSWORD) -> Shown:
-    """Fill in the IdP's prompt; its next page."""
-    assert "username" in prompt.fields, prompt.answer.text
-    return await visitor.send(prompt, username=user, password=password)
-
-
-def said(confirmed: Shown, path: str) -> list[Any]:
-    """What an XPath finds in the response that the IdP made."""
-    root = etree.fromstring(base64.b64decode(confirmed.fields["SAMLResponse"]))
-    found: Any = root.xpath(path, namespaces=PREFIXES)
-    return list(found)
+    async with open_scene(tmp_path_factory, prepare) as found:
+        yield found
 
 
 @pytest.mark.parametrize(
@@ -144,12 +93,6 @@ async def test_a_launch(scene: Scene, tenant: str, user: str, course: str, signe
     assert jwt.decode(told["x-kombo-assertion"], options={"verify_signature": False})["match"] == match
 
 
-def platform(shown: Shown) -> dict[str, str]:
-    """The headers that the platform received."""
-    assert shown.answer.status_code == 200, shown.answer.text
-    return dict(shown.answer.json()["headers"])
-
-
 async def test_a_wrong_password_gives_no_session(scene: Scene) -> None:
     await scene.register("acme", ASSERTION)
     link = scene.link("acme", "/courses/cybersecurity-101")
@@ -178,7 +121,7 @@ async def test_a_person_who_may_not_learn(scene: Scene, tenant: str, user: str, 
         prompt = await visitor.open(scene.link(tenant, "/courses/code-of-conduct"))
         refused = await visitor.send(await sign_in(visitor, prompt, user))
         assert (refused.refused, refused.answer.status_code) == (code, 403)
-        assert scene.refusal()["reference"] in refused.answer.text
+        assert scene.stage.refusal()["reference"] in refused.answer.text
         assert "kombo-bridge-session" not in visitor.client.cookies
     assert len(scene.stage.received) == before, "nothing reached the platform"
 
@@ -199,14 +142,49 @@ async def test_the_idps_own_session_needs_no_prompt(scene: Scene) -> None:
 async def test_a_login_that_the_idp_began_is_begun_anew(scene: Scene) -> None:
     """The tenant does not allow IdP-initiated logins: the answer is dropped, and the IdP asked for one of our own."""
     await scene.register("acme", ASSERTION)
-    entity_id = f"{scene.stage.origin}/_bridge/saml/acme/metadata"
     async with Visitor() as visitor:
-        prompt = await visitor.open(scene.idp.unsolicited(entity_id, "/courses/cybersecurity-101"))
+        prompt = await visitor.open(scene.idp.unsolicited(scene.entity_id("acme"), "/courses/cybersecurity-101"))
         unasked = await sign_in(visitor, prompt, "jane")
         assert not said(unasked, "//@InResponseTo")
         asked = await visitor.send(unasked)
         assert said(asked, "//@InResponseTo"), "the bridge asked for an answer of its own"
         assert platform(await visitor.send(asked))["x-kombo-user"] == seed.JANE.id
+
+
+@pytest.mark.parametrize("relay_state", ["/courses/code-of-conduct?chapter=2&x=%20y", "{origin}/my", ""])
+async def test_a_login_that_the_idp_began_counts_where_the_tenant_opted_in(scene: Scene, relay_state: str) -> None:
+    """Its RelayState is a path on the platform, or an address there."""
+    await scene.register("globex", BOTH)
+    relay_state = relay_state.format(origin=scene.stage.origin)
+    async with Visitor() as visitor:
+        prompt = await visitor.open(scene.idp.unsolicited(scene.entity_id("globex"), relay_state))
+        unasked = await sign_in(visitor, prompt, "rita")
+        assert not said(unasked, "//@InResponseTo")
+        shown = await visitor.send(unasked)
+        told = platform(shown)
+        assert (told["x-kombo-tenant"], told["x-kombo-user"]) == ("globex", seed.RITA.id)
+        assert str(shown.url) == f"{scene.stage.origin}{relay_state.removeprefix(scene.stage.origin) or '/'}"
+
+
+async def test_a_login_that_the_idp_began_counts_once(scene: Scene) -> None:
+    await scene.register("globex", BOTH)
+    async with Visitor() as visitor, Visitor() as thief:
+        prompt = await visitor.open(scene.idp.unsolicited(scene.entity_id("globex"), "/my"))
+        unasked = await sign_in(visitor, prompt, "rita")
+        platform(await visitor.send(unasked))
+        again = await thief.send(unasked)
+        assert again.refused, "nobody gets in by an answer that somebody has used"
+        assert not [name for name in thief.client.cookies if name.startswith("kombo-bridge-session")]
+
+
+async def test_requests_are_signed_for_an_idp_that_wants_it(scene: Scene) -> None:
+    await scene.register("globex", BOTH | {"validate.authnrequest": True})
+    await scene.register("acme", BOTH | {"validate.authnrequest": True})
+    async with Visitor() as visitor:
+        assert platform(await scene.launch(visitor, "globex", "rita"))["x-kombo-user"] == seed.RITA.id
+    async with Visitor() as visitor:
+        unsigned = await visitor.open(scene.link("acme", "/my"))
+        assert "no signature found on message" in unsigned.answer.text, "SimpleSAMLphp's own words"
 
 
 async def test_an_answer_counts_once(scene: Scene) -> None:
@@ -240,29 +218,50 @@ async def test_back_to_the_idps_page_and_on_again(scene: Scene) -> None:
         ("initech", ASSERTION, "signature_missing", "wants: both"),
         ("initech", RESPONSE, "signature_missing", "wants: both"),
         ("acme", NEITHER, "signature_missing", "signed: nothing"),
-        ("acme", BOTH | {"assertion.encryption": True}, "encrypted", "switch the encryption"),
-        ("acme", BOTH | {"nameid.encryption": True}, "encrypted", "switch the encryption"),
+        ("acme", ASSERTION | ENCRYPTED, "cbc_unsigned", "sign the response too"),
+        ("acme", BOTH | ENCRYPTED | FOR_SOMEBODY_ELSE, "decryption", "cannot be decrypted"),
+        ("acme", BOTH | {"nameid.encryption": True}, "encrypted", "not NameIDs"),
         ("acme", BOTH | {"signature.algorithm": SHA1}, "sha1", "SHA-1"),
     ],
-    ids=["assertion, not both", "response, not both", "unsigned", "encrypted assertion", "encrypted NameID", "SHA-1"],
+    ids=[
+        "assertion, not both",
+        "response, not both",
+        "unsigned",
+        "CBC in an unsigned response",
+        "encrypted for somebody else",
+        "encrypted NameID",
+        "SHA-1",
+    ],
 )
 async def test_an_idp_configured_otherwise_is_refused(
     scene: Scene, tenant: str, options: dict[str, Any], check: str, words: str
 ) -> None:
-    certificate = {"certData": IdpKey.generate("the bridge").certificate_base64}
-    await scene.register(tenant, options | certificate)
+    await scene.register(tenant, options)
     async with Visitor() as visitor:
         prompt = await visitor.open(scene.link(tenant, "/my"))
         confirmed = await sign_in(visitor, prompt, "jane")
-        assert said(confirmed, "//xenc:EncryptedData") if check == "encrypted" else not said(confirmed, "//xenc:*")
+        encrypted = bool(options.keys() & {"assertion.encryption", "nameid.encryption"})
+        assert bool(said(confirmed, "//xenc:EncryptedData")) == encrypted
         refused = await visitor.send(confirmed)
         assert (refused.refused, refused.answer.status_code) == ("saml_rejected", 403)
         assert "kombo-bridge-session" not in visitor.client.cookies
-    logged = scene.refusal()
+    logged = scene.stage.refusal()
     assert logged["reference"] in refused.answer.text
     assert (logged["check"], logged["tenant"]) == (check, tenant)
     assert words in logged["reason"]
     assert words not in refused.answer.text, "the reason is the operator's"
+
+
+@pytest.mark.parametrize("options", [RESPONSE, BOTH], ids=["response", "both"])
+async def test_an_encrypted_assertion_in_a_signed_response(scene: Scene, options: dict[str, Any]) -> None:
+    """SimpleSAMLphp encrypts with AES-128-CBC, for the certificate that it has from our own metadata."""
+    await scene.register("acme", options | ENCRYPTED)
+    async with Visitor() as visitor:
+        confirmed = await sign_in(visitor, await visitor.open(scene.link("acme", "/my")), "jane")
+        [cipher] = said(confirmed, "//xenc:EncryptedData/xenc:EncryptionMethod/@Algorithm")
+        assert cipher.endswith("#aes128-cbc")
+        assert not said(confirmed, "//saml:NameID")
+        assert platform(await visitor.send(confirmed))["x-kombo-user"] == seed.JANE.id
 
 
 @pytest.mark.parametrize("algorithm", ["rsa-sha256", "rsa-sha384", "rsa-sha512"])
@@ -286,7 +285,7 @@ async def test_an_answer_for_another_tenant_is_refused(scene: Scene) -> None:
         mixed = {"SAMLResponse": for_acme.fields["SAMLResponse"]}
         refused = await visitor.send(for_initech, **mixed)
         assert refused.refused == "saml_rejected"
-        assert scene.refusal()["tenant"] == "initech"
+        assert scene.stage.refusal()["tenant"] == "initech"
 
 
 async def test_where_the_idp_lost_its_beginning_the_login_is_made_once_more(scene: Scene) -> None:
@@ -302,7 +301,7 @@ async def test_where_the_idp_lost_its_beginning_the_login_is_made_once_more(scen
         assert not said(unasked, "//@InResponseTo")
         assert unasked.fields["RelayState"]
         asked = await visitor.send(unasked)
-        assert asked.refused is None, scene.refusal()
+        assert asked.refused is None, scene.stage.refusal()
         assert said(asked, "//@InResponseTo")
         shown = await visitor.send(asked)
         assert platform(shown)["x-kombo-user"] == seed.JANE.id

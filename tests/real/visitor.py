@@ -59,6 +59,9 @@ class Visitor:
         """Send the form of a page, some fields filled in by hand."""
         origin = f"{shown.url.scheme}://{shown.url.netloc.decode()}"
         answer = await self.client.request(
-            shown.form.method, shown.form.action, data={**shown.fields, **filled}, headers={"Origin": origin}
+            shown.form.method,
+            shown.form.action or shown.url,
+            data={**shown.fields, **filled},
+            headers={"Origin": origin},
         )
         return Shown(answer)
