@@ -105,7 +105,7 @@ def read_encryption(encrypted: etree._Element, *, response_signed: bool) -> Seal
         raise rejected("encryption_content", "an EncryptedData needs EncryptionMethod, KeyInfo, CipherData, no more")
     method, info, cipher_data = data
     algorithm = _content_algorithm(method, response_signed)
-    key = _find_key(encrypted, data, info)
+    key = _find_key(encrypted, info)
     key_method, key_cipher_data = _read_key(key, data)
     oaep_digest, mgf_digest = _read_oaep(key_method)
     return Sealed(algorithm, _cipher_value(cipher_data), _cipher_value(key_cipher_data), oaep_digest, mgf_digest)
@@ -136,7 +136,7 @@ def opened(sealed: Sealed, keys: Sequence[SpKey], around: Mapping[str | None, st
     texts = [wrapper.text, *(element.tail for element in found)]
     if [element.tag for element in found] != [tag("saml:Assertion")] or any(text and text.strip() for text in texts):
         raise rejected("plaintext", "what was encrypted is not exactly one saml:Assertion")
-    return reparse(etree.tostring(found[0], with_tail=False))
+    return reparse(etree.tostring(found[0], encoding="utf-8", with_tail=False))
 
 
 def typing_namespaces(element: etree._Element) -> dict[str | None, str]:
@@ -161,7 +161,7 @@ def _content_algorithm(method: etree._Element, response_signed: bool) -> str:
     return algorithm
 
 
-def _find_key(encrypted: etree._Element, data: etree._Element, info: etree._Element) -> etree._Element:
+def _find_key(encrypted: etree._Element, info: etree._Element) -> etree._Element:
     """The EncryptedKey: inside of the EncryptedData's KeyInfo, or beside it and named by a reference there (Okta)."""
     inside = [child for child in info if child.tag == _KEY]
     pointers = [child for child in info if child.tag == _RETRIEVAL]

@@ -100,7 +100,7 @@ def read_signing_certificate(data: bytes) -> str:
     """The one certificate of a PEM file that metadata is to be signed by, as PEM; raises `MetadataError`."""
     try:
         found = x509.load_pem_x509_certificates(data)
-    except ValueError:
+    except (ValueError, x509.InvalidVersion):
         raise MetadataError("it is no certificate in PEM, which begins with -----BEGIN CERTIFICATE-----") from None
     if len(found) != 1:
         raise MetadataError(f"it holds {len(found)} certificates: leave the one in it that signs the metadata")
@@ -185,6 +185,10 @@ def _usable(certificate: x509.Certificate, which: str) -> str:
         key = certificate.public_key()
     except (ValueError, UnsupportedAlgorithm):
         raise MetadataError(f"{which} is not base64 of an X.509 certificate with a key that is known here") from None
+    try:
+        _ = certificate.not_valid_after_utc  # which everybody who watches certificates asks for
+    except ValueError:
+        raise MetadataError(f"{which} ends at a time that is none, in the year 0") from None
     match key:
         case rsa.RSAPublicKey():
             if key.key_size < MIN_RSA_BITS:

@@ -45,7 +45,7 @@ class IdentityProvider:
 
 @dataclass(frozen=True, slots=True)
 class ServiceProvider:
-    """The bridge towards one tenant: its own entityID and URLs, never derived from a request.
+    """The bridge towards one tenant: its own entityID and URLs, never derived from a request; `slo` is for logouts.
 
     `former_acs` is the ACS of an older service provider, which the IdP already trusts; where there is one, logins ask
     for it. A response must be addressed to the one of the two to which it was posted.

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Collection
 from dataclasses import dataclass
 
@@ -28,6 +29,10 @@ SHA1 = f"{DSIG}sha1"
 DIGESTS = {f"{XENC}sha256": "sha256", f"{XMLDSIG_MORE}sha384": "sha384", f"{XENC}sha512": "sha512", SHA1: "sha1"}
 KEY_INFO = {tag("ds:KeyName"), tag("ds:KeyValue"), tag("ds:X509Data")}
 """What a KeyInfo may hold: names of keys, which are ignored, and nothing that leads elsewhere."""
+
+# libxmlsec takes what a reference names for an XPointer, or writes it into one. No schema says of metadata that its IDs
+# are names: one could be an expression that takes forever, before any key is looked at.
+_ID = re.compile(r"[\w.:-]+")
 
 MAX_PREFIXES = 16
 MAX_PREFIX_LIST = 256
@@ -80,6 +85,8 @@ def _read_reference(reference: etree._Element, signed_id: str, accept_sha1: bool
             "reference_uri",
             f"a signature refers to {quoted(reference.get('URI'))}, not to the element around it",
         )
+    if not _ID.fullmatch(signed_id):
+        raise rejected("reference_uri", f"the signed element's ID is {quoted(signed_id)}, which is no XML name")
     if [child.tag for child in reference] != _REFERENCE:
         raise rejected("signature_content", "a Reference has parts that it must not have")
     transforms, method, value = reference

@@ -44,6 +44,11 @@ _SIGNATURES: dict[str, Any] = {
     )
 }
 
+DEFAULT_NAMESPACE = "#default"
+"""How a PrefixList names the default namespace (exclusive canonicalization, 3)."""
+# lxml hands on no prefix of a PrefixList that it has not read in some document; this one is nobody's prefix.
+_MENTION = f'<x xmlns:x="{DEFAULT_NAMESPACE}"/>'.encode()
+
 
 def verified(signed: etree._Element, profile: Profile, certificates: tuple[str, ...]) -> etree._Element:
     """The element as one of the certificates' keys signed it, without its signature; raises `SamlRefusal`.
@@ -93,7 +98,9 @@ def _canonical(signed: etree._Element, profile: Profile) -> bytes:
 
     It is serialised and parsed first because lxml canonicalizes only a whole document with the namespaces around it.
     """
-    alone = reparse(etree.tostring(signed, with_tail=False))
+    alone = reparse(etree.tostring(signed, encoding="utf-8", with_tail=False))
+    if DEFAULT_NAMESPACE in profile.prefixes:
+        reparse(_MENTION)
     for signature in list(children(alone, "ds:Signature")):
         _cut(signature)
     try:
@@ -121,7 +128,10 @@ def _signed_by(pem: str, signed: etree._Element, profile: Profile) -> bool:
     for transform in (*_TRANSFORMS, _DIGESTS[profile.digest_name]):
         context.enable_reference_transform(transform)
     context.key = _key(pem)
-    context.register_id(signed, "ID")
+    try:
+        context.register_id(signed, "ID")
+    except xmlsec.Error:
+        raise rejected("id_duplicate", "another element has the ID of the signed one") from None
     try:
         context.verify(next(children(signed, "ds:Signature")))
     except xmlsec.Error:

@@ -18,9 +18,11 @@ MAX_ATTRIBUTES = 500
 MAX_VALUES = 2000
 MAX_VALUE = 64 * 1024
 
-# Control, surrogate, line and paragraph separator; and the format characters that turn or hide text around them.
-_FORBIDDEN_CATEGORIES = {"Cc", "Cs", "Zl", "Zp"}
-_INVISIBLE = {*"\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069", "\ufeff"}
+# Control, format, surrogate, line and paragraph separator; and letters that show nothing. The two joiners are format
+# characters that some scripts cannot be written without.
+_FORBIDDEN_CATEGORIES = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+_JOINERS = {*"\u200c\u200d"}
+_FILLERS = {*"\u115f\u1160\u3164\uffa0"}
 
 
 class _UnreadableError(ValueError):
@@ -144,5 +146,6 @@ def _read_value(element: etree._Element, name: str) -> str:
 def is_plain(value: str) -> bool:
     """Whether a text has no line break, no control character and none that hides or turns text."""
     return (value.isascii() and value.isprintable()) or not any(
-        char in _INVISIBLE or unicodedata.category(char) in _FORBIDDEN_CATEGORIES for char in value
+        char in _FILLERS or (unicodedata.category(char) in _FORBIDDEN_CATEGORIES and char not in _JOINERS)
+        for char in value
     )

@@ -11,22 +11,24 @@ from hypothesis import strategies as st
 from bridge.errors import Code, SamlRefusal
 from bridge.saml.model import Assertion
 from bridge.saml.verify import verify
-from tests.saml.parts import NOW, expectation, response, shape, shape_names
+from tests.saml.parts import NOW, encryption, expectation, response, shape, shape_names, sp_key
 
 from .mutations import damaged, rearranged
 
 
 @cache
 def seeds() -> list[bytes]:
-    """A signed response in the shape of each IdP, and ours in each way of signing."""
+    """A signed response in the shape of each IdP, and ours in each way of signing and encrypting."""
     made = [*map(shape, shape_names()), *(response(sign=sign) for sign in ("assertion", "response", "both"))]
+    made += [response(sign="assertion", encryption=encryption(detached=detached)) for detached in (False, True)]
+    made += [response(sign=sign, encryption=encryption(content="aes128-cbc")) for sign in ("response", "both")]
     return [base64.b64decode(message) for message in made]
 
 
 def what_it_says(message: bytes) -> tuple[object, ...] | None:
     """The identity in a message that is accepted; None where it is refused, in the two ways that there are."""
     try:
-        found = verify(base64.b64encode(message), expectation(), now=NOW)
+        found = verify(base64.b64encode(message), expectation(keys=(sp_key("sp"),)), now=NOW)
     except SamlRefusal as refusal:
         assert refusal.code in (Code.SAML_REJECTED, Code.SAML_MALFORMED)
         assert refusal.check != "internal", refusal.reason

@@ -58,6 +58,20 @@ def of_no_version() -> str:
     return base64.b64encode(der.replace(version, bytes.fromhex("a003020105"), 1)).decode()
 
 
+def of_no_year() -> str:
+    """A certificate that ends in the year 0, which ASN.1 can write and a `datetime` cannot hold."""
+    der = base64.b64decode("".join(pem("rsa").splitlines()[1:-1]))
+    before, after = b"\x17\x0d250101000000Z", b"\x17\x0d350101000000Z"
+    assert before + after in der
+    at = der.index(before)
+    changed = bytearray(der.replace(before + after, before + b"\x18\x0f00000101000000Z"))
+    changed[at - 1] += 2  # the validity, and what holds it: the body and the certificate
+    for length in (2, 6):
+        assert changed[length - 1] == 0x82
+        changed[length : length + 2] = (int.from_bytes(changed[length : length + 2]) + 2).to_bytes(2)
+    return base64.b64encode(changed).decode()
+
+
 def document(case: dict[str, Any]) -> bytes:
     text = case.get("xml", CASES["base"])
     for old, new in case.get("replace", []):
@@ -70,6 +84,8 @@ def document(case: dict[str, Any]) -> bytes:
             text = text.replace(f"{{{{{name}}}}}", "".join(pem(name).splitlines()[1:-1]))
     if "{{version}}" in text:
         text = text.replace("{{version}}", of_no_version())
+    if "{{year}}" in text:
+        text = text.replace("{{year}}", of_no_year())
     return (case.get("prepend", "") + text).encode()
 
 
@@ -167,6 +183,7 @@ def test_signed_metadata_counts_only_as_it_was_signed(case):
         (pem("weak"), "1024 bits"),
         (pem("ed25519"), "neither RSA nor EC"),
         (of_no_version(), "no certificate in PEM"),
+        (f"-----BEGIN CERTIFICATE-----\n{of_no_version()}\n-----END CERTIFICATE-----\n", "no certificate in PEM"),
     ],
 )
 def test_a_pinned_certificate_is_one_and_strong(text, error):

@@ -59,6 +59,25 @@ def test_listed_namespaces_may_be_declared_around_the_assertion():
     assert verify(message, expectation(signed="both"), now=NOW).name_id == "jane.doe@acme.com"
 
 
+def test_the_default_namespace_may_be_listed():
+    """Libraries for .NET list it; here the assertion declares one that no name in it uses."""
+    text = filled(shapes()["okta"].read_bytes())
+    declared = text.replace(b"<saml2:Assertion ", b'<saml2:Assertion xmlns="urn:x:unused" ')
+    listed = declared.replace(b'PrefixList="xs"', b'PrefixList="#default xs"')
+    assert text != declared != listed
+    message = base64.b64encode(sign_templates(listed))
+    assert verify(message, expectation(signed="both"), now=NOW).name_id == "jane.doe@acme.com"
+
+
+def test_names_of_elements_may_have_any_letters():
+    text = filled(shapes()["okta"].read_bytes())
+    value = b"</saml2:Attribute>"
+    unusual = '<saml2:AttributeValue><é:größe xmlns:é="urn:x" ñ="x"/></saml2:AttributeValue>'.encode()
+    assert value in text
+    message = base64.b64encode(sign_templates(text.replace(value, unusual + value, 1)))
+    assert verify(message, expectation(signed="both"), now=NOW).name_id == "jane.doe@acme.com"
+
+
 @pytest.mark.parametrize("signer", ["idp", "ec"])
 @pytest.mark.parametrize("sign", ["assertion", "response", "both"])
 def test_either_signature_and_either_kind_of_key_will_do(signer, sign):
