@@ -34,6 +34,7 @@ from bridge.store.engine import Store, moment_ms
 
 MAX_FORM_BYTES = 400_000
 MAX_STRANGERS_BYTES = 64_000
+LARGE_AT_ONCE = 100
 AGAIN_SECONDS = 120
 MARKED = timedelta(seconds=LIFETIME_SECONDS + USED_SECONDS)
 
@@ -74,6 +75,7 @@ class AssertionConsumer:
         self._desk = desk
         self._judge = judge
         self._arrivals = arrivals
+        self._large = 0
 
     async def consume(self, request: Request, head: Head, door: Door) -> Response:
         """The way on to the deep link. Raises `Refusal` and `StateError`.
@@ -85,7 +87,7 @@ class AssertionConsumer:
         """
         begins = door.only is not None and door.only.saml.idp_initiated
         expected = begins or any(name.startswith((LOGIN, PARKED)) for name in self._desk.cookies.all(head))
-        posted = await _form(request, MAX_FORM_BYTES if expected else MAX_STRANGERS_BYTES)
+        posted = await self._posted(request, large=expected)
         token = self._desk.logins.token(posted.relay_state)
         login = self._desk.logins.find(head, token) if token else None
         tenant = _asked(door, login)
@@ -94,6 +96,19 @@ class AssertionConsumer:
         if door.only and begins and token is None:
             return await self._unasked(head, door.only, posted, door)
         return self._again(head, door, token, posted)
+
+    async def _posted(self, request: Request, *, large: bool) -> Posted:
+        """The form. Only so many that may be large are read at once: anybody can begin a login and send slowly."""
+        declared = request.headers.get("content-length", "")
+        if not large or (declared.isdecimal() and int(declared) <= MAX_STRANGERS_BYTES):
+            return await _form(request, MAX_STRANGERS_BYTES)
+        if self._large >= LARGE_AT_ONCE:
+            raise Refusal(Code.USER_UNKNOWN, "too many large forms are being sent")
+        self._large += 1
+        try:
+            return await _form(request, MAX_FORM_BYTES)
+        finally:
+            self._large -= 1
 
     def _again(self, head: Head, door: Door, token: str | None, posted: Posted) -> Response:
         """Start over by way of a request on our own site, which gets the cookies that this one was sent without.
@@ -112,7 +127,9 @@ class AssertionConsumer:
         return redirect(f"{urlsplit(door.url).path}?{urlencode(fields)}", headers=[marker])
 
     async def _answered(self, head: Head, tenant: Tenant, login: Login, posted: Posted, door: Door) -> Response:
-        """The answer to a login of this browser's."""
+        """The answer to a login of this browser's. Where it would replace another tenant's session, it is not read."""
+        if not login.used and self._desk.overtaken(head, login):
+            return self._again(head, Door(door.url, (tenant,)), login.token, posted)
         try:
             assertion = await self._judge.judge(posted.response, tenant, login.request_id, door.url)
         except SamlRefusal as refusal:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Awaitable, Callable, Sequence
-from urllib.parse import urlencode
 
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
@@ -19,9 +18,9 @@ from bridge.front.cookies import AGAIN, RESUMED, TENANT
 from bridge.front.desk import Desk
 from bridge.front.front import Front
 from bridge.front.login import LoginEndpoint
-from bridge.front.logins import login_path, signs_requests
+from bridge.front.logins import login_path, organizations_path, signs_requests
 from bridge.front.refusals import redirect, respond
-from bridge.front.requests import head_of, is_framed, language, query_and_form
+from bridge.front.requests import from_own_pages, head_of, is_framed, language, query_and_form
 from bridge.front.single_logout import LOGOUT_PATH, SingleLogout
 from bridge.front.targets import next_target
 from bridge.keys.custody import HeldKeys
@@ -30,7 +29,6 @@ from bridge.saml.party import sp_metadata
 from bridge.settings.model import Tenant
 from bridge.stamp.keys import JWKS_SECONDS
 
-MAX_FORM_BYTES = 8_192
 SAML = "/_bridge/saml/{tenant}"
 
 Handler = Callable[[Request, Head], Awaitable[Response]]
@@ -126,12 +124,12 @@ class Application:
         if request.method == "POST":
             door = Door(tenants[0].party.requested_acs, tenants, rules.keeps_fragments)
             return await self._consumer.consume(request, head, door)
-        fields = await query_and_form(request, MAX_FORM_BYTES)
+        fields = await query_and_form(request)
         known = {name: fields[name] for name in ("resume", "next") if name in fields}
         if tenant := self._tenant_at(head, tenants, known.get("resume", "")):
             return redirect(login_path(tenant, **known))
         next = next_target(fields.get("next"), fragment=rules.keeps_fragments)
-        return redirect(f"{ORGANIZATIONS}?{urlencode({'next': next})}")
+        return redirect(organizations_path(next))
 
     def _tenant_at(self, head: Head, tenants: Sequence[Tenant], token: str) -> Tenant | None:
         """Of those that share an ACS: the only one, the one whose login has the token, or the last one here."""
@@ -152,16 +150,21 @@ class Application:
         return await self._login.answer(request, head, self._tenant(request))
 
     async def organizations(self, request: Request, head: Head) -> Response:
-        """Which organisation? A work email's domain names the tenant; whether an address exists is not said."""
-        fields = await query_and_form(request, MAX_FORM_BYTES)
+        """Which organisation? A work email's domain names the tenant; whether an address exists is not said.
+
+        Only what was typed here is remembered: another site's form could otherwise send every later login elsewhere.
+        """
+        fields = await query_and_form(request)
         next = next_target(fields.get("next"), fragment=self._front.rules.keeps_fragments)
         email = fields.get("email", "")[:320]
         tenant = self._front.rules.of_email(email) if request.method == "POST" else None
         if tenant:
-            url = self._front.rules.login_url(tenant, urlencode({"next": next}))
-            return redirect(url, headers=[self._desk.remember(head, tenant)])
+            url = self._front.rules.login_url(tenant, next=next)
+            place = self._front.rules.places.at(head.get(b"host"))
+            own = place is not None and from_own_pages(head, place.origin)
+            return redirect(url, headers=[self._desk.remember(head, tenant)] if own else [])
         if is_framed(head):
-            return self._front.doorway.break_out(head, f"{ORGANIZATIONS}?{urlencode({'next': next})}")
+            return self._front.doorway.break_out(head, organizations_path(next))
         failed = request.method == "POST"
         page = self._desk.pages.organizations(language=language(head), next=next, email=email, failed=failed)
         return respond(page, 404 if failed else 200, [("Bridge-Error", Code.TENANT_UNKNOWN)] if failed else [])

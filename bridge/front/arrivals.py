@@ -103,12 +103,7 @@ class Arrivals:
         return respond(page)
 
     def _find(self, head: Head, tenant: Tenant, id: str) -> Arrival | None:
-        value = self._desk.cookies.all(head).get(ARRIVED)
-        content = self._tokens.load(value, WAITING_SECONDS) if value else None
-        try:
-            arrival = Arrival(**content) if content else None
-        except TypeError:  # written by another version
-            return None
+        arrival = self._tokens.read(Arrival, self._desk.cookies.all(head).get(ARRIVED), WAITING_SECONDS)
         return arrival if arrival and (arrival.id, arrival.tenant) == (id, tenant.slug) else None
 
 

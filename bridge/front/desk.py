@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bridge.exchange import Head
-from bridge.front.cookies import AGAIN, RESUMED, SESSION, TENANT, Cookies
+from bridge.front.cookies import AGAIN, RESUMED, SESSION, SINCE, TENANT, Cookies
 from bridge.front.logins import Logins
+from bridge.front.underway import LIFETIME_SECONDS, Login
 from bridge.pages import Pages
 from bridge.session.sessions import Entry, Sessions
 from bridge.settings.model import Tenant
+from bridge.store.engine import now_ms
 
+MOMENT_DIGITS = 15
 REMEMBER_TENANT_SECONDS = 180 * 24 * 3600
 
 
@@ -44,9 +47,20 @@ class Desk:
             cookies.write(SESSION, session, int(tenant.session.lifetime.total_seconds())),
             *cookies.drops_framed(head, SESSION),
             self.remember(head, tenant),
+            cookies.write(SINCE, f"{now_ms()}.{tenant.slug}", LIFETIME_SECONDS, "None"),
             cookies.drop(AGAIN),
             cookies.drop(RESUMED),
         ]
+
+    def overtaken(self, head: Head, login: Login) -> bool:
+        """Whether somebody signed in with another tenant after the login began, whose session its answer would replace.
+
+        The IdP's POST comes without that session's cookie, so a cookie that comes along says when it began. An IdP
+        could otherwise keep its answer back until there is somebody to replace.
+        """
+        moment, _, slug = self.cookies.all(head).get(SINCE, "").partition(".")
+        known = moment.isdecimal() and len(moment) <= MOMENT_DIGITS
+        return known and slug != login.tenant and login.started < int(moment)
 
     def remember(self, head: Head, tenant: Tenant) -> tuple[str, str]:
         """The Set-Cookie by which a browser's next login is with the same tenant."""

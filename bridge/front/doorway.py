@@ -12,18 +12,17 @@ Whoever comes here has no session that counts.
 from __future__ import annotations
 
 from collections.abc import Callable
-from urllib.parse import urlencode
 
 from starlette.responses import Response
 
 from bridge.errors import Code
 from bridge.exchange import Head
 from bridge.front.desk import Desk
+from bridge.front.logins import organizations_path
 from bridge.front.refusals import redirect, respond
 from bridge.front.requests import is_framed, is_page_load, language
 from bridge.front.rules import Rules
 from bridge.front.targets import quoted
-from bridge.pages import ORGANIZATIONS
 from bridge.settings.model import Tenant
 
 
@@ -52,12 +51,11 @@ class Doorway:
             return self.break_out(head, next)
         if self._rules().keeps_fragments:
             return self.keep_fragment(head, None, next)
-        return redirect(f"{ORGANIZATIONS}?{urlencode({'next': next})}")
+        return redirect(organizations_path(next))
 
     def keep_fragment(self, head: Head, tenant: Tenant | None, next: str) -> Response:
         """The page that goes on by script, the fragment of its own address added to `next`."""
-        query = urlencode({"next": next})
-        login = self._rules().login_url(tenant, query) if tenant else f"{ORGANIZATIONS}?{query}"
+        login = self._rules().login_url(tenant, next=next) if tenant else organizations_path(next)
         return respond(self._desk.pages.keep_fragment(language=language(head), login=login))
 
     def break_out(self, head: Head, link: str) -> Response:
@@ -76,4 +74,4 @@ class Doorway:
 
         Where it does not survive whole, or asked for a login itself, the tenant's login.
         """
-        return next if next == quoted(head.target) else self._rules().login_url(tenant, urlencode({"next": next}))
+        return next if next == quoted(head.target) else self._rules().login_url(tenant, next=next)

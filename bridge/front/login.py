@@ -11,8 +11,6 @@ request on our own site that has them:
 
 from __future__ import annotations
 
-from urllib.parse import urlencode
-
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -27,9 +25,9 @@ from bridge.front.logins import login_path
 from bridge.front.refusals import redirect
 from bridge.front.requests import from_own_pages, is_framed, navigates, query_and_form
 from bridge.front.targets import next_target
+from bridge.front.underway import Login
+from bridge.session.sessions import session_name
 from bridge.settings.model import Tenant
-
-MAX_FORM_BYTES = 8_192
 
 
 class LoginEndpoint:
@@ -50,11 +48,11 @@ class LoginEndpoint:
         if not navigates(head):
             raise Refusal(Code.LOGIN_REQUIRED, "a login is for a browser's window, and this is not for one")
         rules = self._front.rules
-        fields = await query_and_form(request, MAX_FORM_BYTES)
+        fields = await query_and_form(request)
         next = next_target(fields.get("next"), fragment=rules.keeps_fragments)
         clicked = request.method == "POST" and from_own_pages(head, rules.configuration.login_origin(tenant))
         if not rules.is_login_place(head, tenant) or (request.method == "POST" and not clicked):
-            return redirect(rules.login_url(tenant, urlencode({"next": next})))
+            return redirect(rules.login_url(tenant, next=next))
         if "resume" in fields:
             return await self._resume(head, tenant, fields["resume"], next)
         if "used" in fields:
@@ -65,7 +63,17 @@ class LoginEndpoint:
             settled = await self._arrivals.settle(head, tenant, fields["arrived"], next, clicked=clicked)
             if settled:
                 return settled
+            if not self._desk.cookies.all(head) and not self._leaves_frame(head, tenant):
+                return self._go_round(head, tenant, next)
         return await self._begin(head, tenant, next, clicked=clicked)
+
+    def _go_round(self, head: Head, tenant: Tenant, next: str) -> Response:
+        """On to `_resume`, with a cookie that is missed there where the browser keeps none.
+
+        Otherwise an IdP that answers every request by beginning itself would be asked for ever.
+        """
+        marker = self._desk.cookies.within(head, tenant).write(AGAIN, "1", AGAIN_SECONDS)
+        return redirect(login_path(tenant, resume="", next=next), headers=[marker])
 
     async def _begin(self, head: Head, tenant: Tenant, next: str, *, clicked: bool) -> Response:
         entry = None if clicked else await self._desk.session(head)
@@ -88,7 +96,7 @@ class LoginEndpoint:
         """
         login = self._desk.logins.of(head, tenant, token) if token else None
         next = login.next if login else next
-        if is_framed(head) and not self._desk.cookies.within(head, tenant).framed:
+        if self._leaves_frame(head, tenant):
             return self._front.doorway.begin(head, tenant, next, fragment_kept=True)  # which is the way out of it
         cookies, retry = self._desk.cookies.all(head), login_path(tenant, next=next)
         if AGAIN not in cookies:
@@ -96,16 +104,25 @@ class LoginEndpoint:
         entry = await self._desk.session(head)
         if login and entry and entry.tenant.slug == tenant.slug:
             return redirect(next)
+        if entry and entry.tenant.slug != tenant.slug and not (login and self._replaces(head, login)):
+            return self._front.ask_to_switch(head, entry, tenant, next)
         if login and login.attempt > 1:
             raise Refusal(Code.LOGIN_EXPIRED, "the login's cookie did not come back twice in a row", retry=next)
         if login is None and RESUMED in cookies:
             raise Refusal(
                 Code.LOGIN_EXPIRED, "the IdP answers to no login of this browser, twice in a row", retry=retry
             )
-        if login is None and entry and entry.tenant.slug != tenant.slug:
-            return self._front.ask_to_switch(head, entry, tenant, next)
         response = self._desk.logins.start(head, tenant, next, attempt=2, instead_of=login)
         if login is None:
             marker = self._desk.cookies.within(head, tenant).write(RESUMED, "1", AGAIN_SECONDS)
             response.headers.append(*marker)
         return response
+
+    def _leaves_frame(self, head: Head, tenant: Tenant) -> bool:
+        """Whether all that a login can begin with is the way out of a frame."""
+        return is_framed(head) and not self._desk.cookies.within(head, tenant).framed
+
+    def _replaces(self, head: Head, login: Login) -> bool:
+        """Whether the session that is there was there when the login began, and is to end with it."""
+        session = self._desk.session_cookie(head)
+        return session is not None and session_name(session) == login.over

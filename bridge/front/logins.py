@@ -14,15 +14,13 @@ from urllib.parse import urlencode
 
 from starlette.responses import Response
 
-from bridge.errors import StateError
 from bridge.exchange import Head
 from bridge.front.cookies import SESSION, Cookies
 from bridge.front.refusals import redirect, respond
 from bridge.front.requests import language
 from bridge.front.underway import LIFETIME_SECONDS, Login, Underway
 from bridge.keys.custody import HeldKeys
-from bridge.pages import Pages
-from bridge.saml.model import SpKey
+from bridge.pages import ORGANIZATIONS, Pages
 from bridge.saml.request import authn_request
 from bridge.session.sessions import session_name
 from bridge.session.tokens import Tokens
@@ -47,7 +45,8 @@ class Logins:
         Raises `StateError` where the request is to be signed and the tenant's own keys have not been made yet.
         """
         token = random.token_urlsafe(16)
-        request = authn_request(tenant.provider, tenant.party, self._relay.sign(token), self._key(tenant))
+        key = self._keys.signing(tenant) if signs_requests(tenant) else None
+        request = authn_request(tenant.provider, tenant.party, self._relay.sign(token), key)
         session = self._cookies.all(head).get(SESSION)
         over = session_name(session) if session else None
         login = Login(tenant.slug, request.id, next, token, attempt, time.time_ns() // 1_000_000, over)
@@ -60,13 +59,6 @@ class Logins:
             language=language(head), action=sent.url, fields=sent.fields, framed=cookies.framed
         )
         return respond(page, headers=kept)
-
-    def _key(self, tenant: Tenant) -> SpKey | None:
-        if not signs_requests(tenant):
-            return None
-        if not (keys := self._keys.of(tenant)):
-            raise StateError(f"the keys of the tenant {tenant.slug} have not been made yet")
-        return keys[0]
 
     def token(self, relay_state: str | None) -> str | None:
         """The token of a RelayState that we gave out, however old; None for any other."""
@@ -98,3 +90,8 @@ def signs_requests(tenant: Tenant) -> bool:
 def login_path(tenant: Tenant, **fields: str) -> str:
     """The path of the tenant's login, with a query of the fields."""
     return f"/_bridge/saml/{tenant.slug}/login" + (f"?{urlencode(fields)}" if fields else "")
+
+
+def organizations_path(next: str) -> str:
+    """The path of the page that asks for the organisation, to arrive at `next`."""
+    return f"{ORGANIZATIONS}?{urlencode({'next': next})}"

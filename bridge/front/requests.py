@@ -12,6 +12,7 @@ from bridge.exchange import Head
 
 FORM_SECONDS = 30
 MAX_FIELDS = 8
+OWN_FORM_BYTES = 8_192
 PAGES = (None, b"document", b"iframe")
 FRAMES = (b"iframe", b"frame", b"embed")
 FORMS = (b"application/x-www-form-urlencoded", b"multipart/form-data", b"text/plain")
@@ -63,10 +64,10 @@ async def posted_fields(request: Request, limit: int) -> dict[str, str]:
     return fields
 
 
-async def query_and_form(request: Request, limit: int) -> dict[str, str]:
-    """The fields of a request's query and form, each with one value. Raises `Refusal` (`request_malformed`)."""
+async def query_and_form(request: Request) -> dict[str, str]:
+    """The fields of a query and of a form of our own, each with one value. Raises `Refusal` (`request_malformed`)."""
     fields: dict[str, str] = {}
-    for source in (request.scope["query_string"], await read_form(request, limit, Code.REQUEST_MALFORMED)):
+    for source in (request.scope["query_string"], await read_form(request, OWN_FORM_BYTES, Code.REQUEST_MALFORMED)):
         for name, value in parse_form(source, Code.REQUEST_MALFORMED):
             if fields.setdefault(name, value) != value:
                 raise Refusal(Code.REQUEST_MALFORMED, f"the field {name[:32]!r} has two values")
@@ -103,11 +104,12 @@ def fills_frame(head: Head) -> bool:
 
 def _is_of_now(head: Head) -> bool:
     fields = head.fields
-    return (
-        len(fields.get(b"sec-fetch-dest", ())) <= 1
-        and b"x-requested-with" not in fields
-        and not any(b"prefetch" in value.lower() for value in fields.get(b"sec-purpose", ()))
-    )
+    return len(fields.get(b"sec-fetch-dest", ())) <= 1 and b"x-requested-with" not in fields and not is_prefetched(head)
+
+
+def is_prefetched(head: Head) -> bool:
+    """Whether a browser says that nobody has asked for this yet."""
+    return any(b"prefetch" in value.lower() for value in head.fields.get(b"sec-purpose", ()))
 
 
 def _accepts_page(head: Head) -> bool:

@@ -8,6 +8,7 @@ from bridge.errors import Code, Refusal
 from bridge.exchange import Head
 from bridge.front import queries
 from bridge.front.cookies import TENANT, Cookies
+from bridge.front.logins import login_path
 from bridge.front.paths import PathDecider
 from bridge.front.places import Place, Places
 from bridge.front.routes import RouteTable
@@ -60,10 +61,9 @@ class Rules:
         place = self.places.at(head.get(b"host"))
         return place is not None and place.origin == self.configuration.login_origin(tenant)
 
-    def login_url(self, tenant: Tenant, query: str = "") -> str:
-        """Where the tenant's login starts: on the origin that has its ACS."""
-        origin = self.configuration.login_origin(tenant)
-        return f"{origin}/_bridge/saml/{tenant.slug}/login" + (f"?{query}" if query else "")
+    def login_url(self, tenant: Tenant, **fields: str) -> str:
+        """Where the tenant's login starts, with a query of the fields: on the origin that has its ACS."""
+        return self.configuration.login_origin(tenant) + login_path(tenant, **fields)
 
 
 def _former_acs(configuration: Configuration) -> Mapping[tuple[str, bytes], tuple[Tenant, ...]]:

@@ -25,7 +25,7 @@ from bridge.front.cookies import LOGOUT, SESSION
 from bridge.front.desk import Desk
 from bridge.front.judge import Judge
 from bridge.front.refusals import redirect, respond
-from bridge.front.requests import language, navigates, posted_fields
+from bridge.front.requests import is_prefetched, language, navigates, posted_fields
 from bridge.front.rules import Rules
 from bridge.front.turns import Turns
 from bridge.keys.custody import HeldKeys
@@ -36,7 +36,7 @@ from bridge.saml.logout import (
     logout_request,
     logout_response,
 )
-from bridge.saml.model import Outgoing, OutgoingRequest, SpKey
+from bridge.saml.model import Outgoing, OutgoingRequest
 from bridge.session.sessions import AtIdp, session_name
 from bridge.session.tokens import Tokens
 from bridge.settings.model import Tenant
@@ -77,7 +77,7 @@ class SingleLogout:
         """
         message = await _message(request)
         begun = self._begun(head, tenant)
-        if message.carried.kind == "SAMLResponse" and begun is None:
+        if message.kind == "SAMLResponse" and begun is None:
             raise Refusal(Code.LOGIN_EXPIRED, "the IdP answers a logout that this browser did not begin, or long ago")
         said = await self._judge.read_logout(message, tenant)
         if isinstance(said, LogoutRequest):
@@ -88,8 +88,11 @@ class SingleLogout:
         """End the session here, then the IdP's own where the tenant says so.
 
         A form of another site comes without the session's cookie, so it goes round by a request that has it. Only a
-        window or frame being filled goes on to the IdP: what a page loads within itself could not come back.
+        window or frame being filled goes on to the IdP: what a page loads within itself could not come back. A link
+        that a browser follows ahead of its time ends nothing, and 503 keeps the answer from being shown at the click.
         """
+        if is_prefetched(head):
+            return Response(None, 503, {"Cache-Control": "no-store"})
         ended = None
         if cookie := self._desk.session_cookie(head):
             ended = await self._desk.sessions.end(cookie)
@@ -112,7 +115,7 @@ class SingleLogout:
         return self._send(head, asked.send, [*dropped, kept])
 
     def _request(self, ended: AtIdp) -> OutgoingRequest:
-        tenant, now, key = ended.tenant, datetime.now(UTC), self._key(ended.tenant)
+        tenant, now, key = ended.tenant, datetime.now(UTC), self._keys.signing(ended.tenant)
         return logout_request(tenant.provider, tenant.party, ended.name, ended.session_index, key, None, now)
 
     async def _obey(self, head: Head, tenant: Tenant, request: LogoutRequest) -> Response:
@@ -141,18 +144,12 @@ class SingleLogout:
             tenant.provider,
             tenant.party,
             request.id,
-            self._key(tenant),
+            self._keys.signing(tenant),
             request.relay_state,
             request.binding,
             datetime.now(UTC),
             success=obeyed,
         )
-
-    def _key(self, tenant: Tenant) -> SpKey:
-        """The key that signs. Raises `StateError` in the moment before a tenant's own has been made."""
-        if not (keys := self._keys.of(tenant)):
-            raise StateError(f"the keys of the tenant {tenant.slug} have not been made yet")
-        return keys[0]
 
     def _conclude(self, head: Head, answer: LogoutAnswer, begun: Begun | None) -> Response:
         """The end of a logout that began here. The cookie stays, so that a reload shows the same page again."""
@@ -164,12 +161,7 @@ class SingleLogout:
 
     def _begun(self, head: Head, tenant: Tenant) -> Begun | None:
         """The logout that this browser began with the tenant, if it did so lately."""
-        value = self._desk.cookies.all(head).get(LOGOUT)
-        content = self._state.load(value, LIFETIME_SECONDS) if value else None
-        try:
-            begun = Begun(**content) if content else None
-        except TypeError:  # written by another version
-            return None
+        begun = self._state.read(Begun, self._desk.cookies.all(head).get(LOGOUT), LIFETIME_SECONDS)
         return begun if begun and begun.tenant == tenant.slug else None
 
     def _dropped(self, head: Head) -> list[tuple[str, str]]:

@@ -97,11 +97,7 @@ class Underway:
         return cookies.drop(PARKED, "None")
 
     def _read(self, value: str | None) -> Login | None:
-        content = self._own.load(value, LIFETIME_SECONDS + USED_SECONDS) if value else None
-        try:
-            login = Login(**content) if content else None
-        except TypeError:  # written by another version
-            return None
+        login = self._own.read(Login, value, LIFETIME_SECONDS + USED_SECONDS)
         return login if login and login.lives else None
 
     def _read_parked(self, value: str | None) -> list[Login]:

@@ -251,11 +251,15 @@ class Sessions:
         """The configuration has changed: look every session up anew.
 
         Those of a removed tenant, and of one that trusts another IdP or integration now, are ended for good (the
-        contract, section 3): when the tenant comes back as it was, they do not.
+        contract, section 3): when the tenant comes back as it was, they do not. Those of a tenant that only cannot be
+        served now, because its IdP's metadata has expired, rest until it can.
         """
         self.forget_cached()
         for slug, tenant in former.tenants.items():
-            if slug not in now.tenants or _trust(now.tenants[slug]) != _trust(tenant):
+            other = now.tenants.get(slug)
+            if other is tenant or (other is None and slug in now.broken):
+                continue
+            if other is None or _trust(other) != _trust(tenant):
                 integration, provider = _trust(tenant)
                 self._write_later(partial(rows.end_all, tenant=slug, integration_id=integration, provider=provider))
 

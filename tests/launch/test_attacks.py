@@ -6,11 +6,13 @@ import asyncio
 import json
 import time
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
 import yaml
 
+from bridge.front.acs import LARGE_AT_ONCE
 from bridge.front.underway import LIFETIME_SECONDS
 from bridge.session.tokens import Tokens
 from bridge.simulator import seed
@@ -380,6 +382,34 @@ async def test_a_form_that_breaks_off_leaves_no_trace(stage: Stage) -> None:
         await writer.wait_closed()
     await asyncio.sleep(0.2)
     assert "Traceback" not in stage.bridge.text()
+
+
+async def test_large_forms_that_come_slowly_take_no_more_than_their_share(stage: Stage) -> None:
+    head = (
+        "POST /_bridge/saml/acme/acs HTTP/1.1\r\nHost: {host}\r\nCookie: kombo-bridge-login-x=1\r\n"
+        "Content-Type: application/x-www-form-urlencoded\r\nConnection: close\r\n"
+    )
+    slow = f"{head}Content-Length: 300000\r\n\r\n".replace("{host}", urlsplit(stage.origin).netloc).encode()
+    port = urlsplit(stage.origin).port
+    held = [await asyncio.open_connection("127.0.0.1", port) for _ in range(LARGE_AT_ONCE)]
+    try:
+        for _, writer in held:
+            writer.write(slow + b"SAMLResponse=" + 100 * b"A")
+        await asyncio.sleep(0.5)
+        for framing in ("Content-Length: 300000", "Transfer-Encoding: chunked"):
+            answer = await exchange(stage.origin, f"{head}{framing}\r\n\r\n")
+            assert answer.startswith(b"HTTP/1.1 503"), framing
+        async with stage.browser() as browser:
+            done = await browser.sign_in("acme", seed.JANE)
+            assert (done.status_code, done.headers["location"]) == (303, "/my?tenant=acme"), "others are not held up"
+    finally:
+        for _, writer in held:
+            writer.close()
+    await asyncio.sleep(0.5)
+    form = {"SAMLResponse": "A" * 200_000}
+    async with stage.browser(Cookie="kombo-bridge-login-x=1") as browser:
+        later = await browser.client.post("/_bridge/saml/acme/acs", data=form)
+        assert later.status_code == 303, "and when they have gone there is room again"
 
 
 async def test_a_form_of_another_site_ends_the_session_that_it_comes_without(stage: Stage) -> None:

@@ -76,8 +76,10 @@ async def test_years_of_an_idp(tmp_path: Path) -> None:
             await sign_in_everywhere(stage)
 
             publish(published, key("rolled over"))
-            assert await command(stage, "refresh") == f"acme: new metadata, IdP {IDP}\n"
+            assert await signs_in(stage, key=key("rolled over")), "a new key is looked for when it first appears"
             await sign_in_everywhere(stage, key=key("rolled over"))
+            assert not await signs_in(stage), "and the former has gone with the document that had it"
+            assert await command(stage, "refresh") == f"acme: up to date, IdP {IDP}\n"
 
             async with stage.browser() as browser:
                 answer = await browser.sign_in("acme", seed.JANE, key=key("rolled over"))

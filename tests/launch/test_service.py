@@ -150,7 +150,11 @@ async def test_the_organisation_page_leads_to_the_tenant_of_an_address(tmp_path:
             for wrong in ("jane@elsewhere.com", "jane", "", "@acme.com.evil", "a" * 10_000 + "@x"):
                 answer = await browser.client.post("/_bridge/organizations", data={**fields, "email": wrong})
                 assert answer.status_code in (404, 413), wrong
-            found = await browser.client.post("/_bridge/organizations", data={**fields, "email": "Jane.Doe@ACME.com"})
+            typed = {**fields, "email": "Jane.Doe@ACME.com"}
+            for site, remembered in (("cross-site", False), ("same-site", False), ("same-origin", True)):
+                headers = {"Sec-Fetch-Site": site}
+                found = await browser.client.post("/_bridge/organizations", data=typed, headers=headers)
+                assert ("kombo-bridge-tenant" in browser.client.cookies) == remembered, site
             assert browser.client.cookies["kombo-bridge-tenant"] == "acme", "nobody has to answer twice"
             login = await browser.get(found.headers["location"])
             request = Asked.of(login.headers["location"])

@@ -246,9 +246,19 @@ async def test_where_the_tenant_does_not_want_it_or_the_idp_cannot_it_ends_here(
             assert not await lives(browser)
 
 
+@pytest.mark.parametrize("purpose", ["prefetch", "prefetch;prerender"])
+async def test_a_link_that_is_followed_ahead_of_its_time_ends_nothing(stage: Stage, purpose: str) -> None:
+    async with AsyncExitStack() as stack:
+        browser = await signed_in(stage, stack, "acme", seed.JANE)
+        answer = await browser.get("/_bridge/logout", headers={"Sec-Purpose": purpose})
+        assert (answer.status_code, answer.headers["cache-control"]) == (503, "no-store")
+        assert "set-cookie" not in answer.headers
+        assert await lives(browser)
+
+
 async def test_only_a_navigation_goes_on_to_the_idp(stage: Stage) -> None:
     async with AsyncExitStack() as stack:
-        for headers in ({"Sec-Fetch-Dest": "image"}, {"Sec-Fetch-Dest": "empty"}, {"Sec-Purpose": "prefetch"}):
+        for headers in ({"Sec-Fetch-Dest": "image"}, {"Sec-Fetch-Dest": "empty"}):
             browser = await signed_in(stage, stack, "acme", seed.JANE)
             answer = await browser.get("/_bridge/logout", headers=headers)
             assert (answer.status_code, LOGOUT in browser.client.cookies) == (200, False), headers

@@ -9,7 +9,7 @@ import pytest
 
 from bridge.simulator import seed
 from tests.support.stage import Asked, Stage
-from tests.support.window import Window
+from tests.support.window import Kept, Window
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -42,9 +42,13 @@ async def follow(window: Window, answer_location: str) -> str:
 
 
 async def finish(window: Window, asked: Asked) -> str:
-    answer = await window.answer(asked, window.says("acme", asked, seed.JANE))
-    assert answer.status_code == 303, answer.text
-    return await follow(window, answer.headers["location"])
+    return await finish_as(window, asked, "acme", seed.JANE)
+
+
+async def finish_as(window: Window, asked: Asked, tenant: str, person: seed.Person) -> str:
+    done = await window.answer(asked, window.says(tenant, asked, person))
+    assert done.status_code == 303, done.text
+    return await follow(window, done.headers["location"])
 
 
 @pytest.mark.parametrize("order", ORDERS, ids=str)
@@ -107,11 +111,61 @@ async def test_where_cookies_are_withheld_parked_logins_are_found_on_our_own_sit
 
 
 async def test_ten_tabs_of_two_tenants(stage: Stage) -> None:
+    """Whoever has signed in stays signed in until a click says otherwise; then each tab lands on its own page."""
     async with Window(stage) as window:
         tenants = ["acme" if n % 2 else "globex" for n in range(TABS)]
         asked = [await window.ask(f"{link(n)}&tenant={tenant}") for n, tenant in enumerate(tenants)]
         for n in (1, 0, 9, 8):
             person = seed.JANE if tenants[n] == "acme" else seed.RITA
             done = await window.answer(asked[n], window.says(tenants[n], asked[n], person))
+            if n != 1:
+                page = await window.get(done.headers["location"], site="cross-site")
+                assert (page.status_code, "Switch organisation?" in page.text) == (200, True)
+                assert await window.who() != person.id
+                form = {"next": f"{link(n)}&tenant={tenants[n]}"}
+                clicked = await window.post(f"/_bridge/saml/{tenants[n]}/login", form, site="same-origin")
+                fresh = Asked.of(clicked.headers["location"])
+                done = await window.answer(fresh, window.says(tenants[n], fresh, person))
             assert done.headers["location"] == f"{link(n)}&tenant={tenants[n]}"
             assert await window.who() == person.id
+
+
+async def test_an_answer_that_was_kept_back_replaces_nobody(stage: Stage) -> None:
+    """The IdP of a tenant lets a login lie until somebody of another tenant has signed in."""
+    async with Window(stage) as window:
+        kept_back = await window.ask("/_bridge/saml/initech/login?next=/theirs", site="cross-site")
+        await window.sign_in("acme", seed.JANE, "/my")
+        answer = window.says("initech", kept_back, seed.PETER)
+        for _ in range(2):
+            done = await window.answer(kept_back, answer)
+            assert "kombo-bridge-session" not in str(done.headers)
+            page = await window.get(done.headers["location"], site="cross-site")
+            assert (page.status_code, "Switch organisation?" in page.text) == (200, True)
+            assert await window.who() == seed.JANE.id
+        await window.get("/_bridge/logout")
+        done = await window.answer(kept_back, answer)
+        fresh = Asked.of((await window.get(done.headers["location"], site="cross-site")).headers["location"])
+        landed = await window.answer(fresh, window.says("initech", fresh, seed.PETER))
+        assert landed.headers["location"] == "/theirs", "where nobody is replaced, nobody is asked"
+
+
+async def test_who_chose_to_switch_is_asked_once_even_where_cookies_are_withheld(stage: Stage) -> None:
+    async with Window(stage) as window:
+        await window.sign_in("acme", seed.JANE, "/my")
+        clicked = await window.post("/_bridge/saml/globex/login", {"next": "/other"}, site="same-origin")
+        asked = Asked.of(clicked.headers["location"])
+        window.jar, kept = {}, window.jar
+        done = await window.answer(asked, window.says("globex", asked, seed.RITA))
+        window.jar.update(kept)
+        fresh = Asked.of((await window.get(done.headers["location"], site="cross-site")).headers["location"])
+        assert await finish_as(window, fresh, "globex", seed.RITA) == "/other"
+        assert await window.who() == seed.RITA.id
+
+
+@pytest.mark.parametrize("since", ["", ".", "x.initech", "9" * 5_000 + ".initech", "-1.initech"])
+async def test_what_cannot_be_read_of_a_sign_in_says_nothing(stage: Stage, since: str) -> None:
+    async with Window(stage) as window:
+        asked = await window.ask("/my?tenant=acme")
+        window.put("kombo-bridge-since", since)
+        window.jar = {key: Kept(kept.value, "None", None) for key, kept in window.jar.items()}
+        assert await finish_as(window, asked, "acme", seed.JANE) == "/my?tenant=acme"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -21,7 +21,7 @@ from bridge.store import sessions as rows
 from bridge.store.engine import moment_ms
 from bridge.store.sessions import SessionRow
 from tests.support.deployment import SECRET
-from tests.support.rooms import Rooms
+from tests.support.rooms import Rooms, held_reads
 
 JANE = NameId("jane", "urn:format", "urn:idp", "urn:sp")
 ENDPOINT = Endpoint("redirect", "https://idp.example/slo")
@@ -170,15 +170,7 @@ async def test_a_session_that_is_ended_by_name_while_it_is_looked_up_does_not_co
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cookie = await desk.sign_in()
-    read, begun, go_on = desk.rooms.store.read, asyncio.Event(), asyncio.Event()
-
-    async def slowly(work: Callable[..., object]) -> object:
-        found = await read(work)
-        begun.set()
-        await go_on.wait()
-        return found
-
-    monkeypatch.setattr(desk.rooms.store, "read", slowly)
+    begun, go_on = held_reads(desk.rooms.store, monkeypatch)
     looked_up = asyncio.ensure_future(desk.sessions.find(cookie))
     await begun.wait()
     await desk.sessions.end_by_idp(desk.tenant(), desk.request())

@@ -9,13 +9,14 @@ from dataclasses import replace
 import pytest
 import pytest_asyncio
 
+from bridge.errors import Problem, SettingsError
 from bridge.session import sessions as module
 from bridge.session.sessions import Sessions, SignIn
 from bridge.session.tokens import Tokens
 from bridge.settings.model import Configuration
 from bridge.simulator import seed
 from tests.support.deployment import SECRET
-from tests.support.rooms import Rooms
+from tests.support.rooms import Rooms, held_reads
 
 
 class Desk:
@@ -91,15 +92,7 @@ async def test_a_session_that_ends_while_it_is_looked_up_does_not_come_back(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cookie = await desk.sign_in()
-    read, begun, go_on = desk.rooms.store.read, asyncio.Event(), asyncio.Event()
-
-    async def slowly(work: Callable[..., object]) -> object:
-        found = await read(work)
-        begun.set()
-        await go_on.wait()
-        return found
-
-    monkeypatch.setattr(desk.rooms.store, "read", slowly)
+    begun, go_on = held_reads(desk.rooms.store, monkeypatch)
     looked_up = asyncio.ensure_future(desk.sessions.find(cookie))
     await begun.wait()
     await desk.sessions.end(cookie)
@@ -174,6 +167,20 @@ async def test_changed_trust_ends_the_tenants_sessions(desk: Desk, change: str) 
     assert await desk.sessions.find(cookie) is None
 
 
+@pytest.mark.parametrize("back", [True, False], ids=["expired metadata", "removed"])
+async def test_sessions_rest_while_a_tenant_cannot_be_served_and_end_with_its_file(desk: Desk, back: bool) -> None:
+    cookie, former = await desk.sign_in(), desk.configuration
+    others = {slug: tenant for slug, tenant in former.tenants.items() if slug != "acme"}
+    expired = SettingsError(Problem("acme.yaml", 1, "`saml.metadata`: it was valid until yesterday"))
+    desk.configuration = replace(former, tenants=others, broken={"acme": expired} if back else {})
+    desk.sessions.take_over(former, desk.configuration)
+    assert await desk.sessions.find(cookie) is None
+    await asyncio.sleep(0.2)
+    changed, desk.configuration = desk.configuration, former
+    desk.sessions.take_over(changed, former)
+    assert (await desk.another().find(cookie) is not None) is back
+
+
 async def test_secrets_rotate_without_ending_sessions(desk: Desk) -> None:
     cookie = await desk.sign_in()
     new = "a new secret of the tests, put in front of it"
@@ -199,6 +206,21 @@ def test_one_signed_value_cannot_stand_for_another() -> None:
     assert other.load(one.dump({"a": 1}), 60) is None
     assert one.load(one.sign("x"), 60) is None
     assert one.unsign(one.dump({"a": 1})) is None
+
+
+@pytest.mark.parametrize(
+    "respell", [lambda t: t[:-20] + "\r\n" + t[-20:], lambda t: t + "=", lambda t: t[:-1] + _next(t[-1])]
+)
+def test_a_signed_value_has_one_spelling(respell: Callable[[str], str]) -> None:
+    tokens = Tokens([SECRET], "one")
+    assert tokens.unsign(respell(tokens.sign("x"))) is None
+    assert tokens.load(respell(tokens.dump({"a": 1})), 60) is None
+
+
+def _next(letter: str) -> str:
+    """The letter whose bits differ from another's only in the last: a signature's last letter has two bits to spare."""
+    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+    return alphabet[alphabet.index(letter) ^ 1]
 
 
 async def test_signed_values_expire() -> None:
