@@ -37,6 +37,8 @@ format: $(DEVELOPED)
 
 bench: $(DEVELOPED)
 	$(BIN)/python -m bench.forwarding
+	$(BIN)/python -m bench.saml
+	$(BIN)/python -m bench.tenants
 
 # Locked for every platform and Python that the project supports; hashes only, so any index may serve the files.
 lock: $(DEVELOPED)

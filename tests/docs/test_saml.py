@@ -9,6 +9,7 @@ from pathlib import Path
 import bridge.saml.rules
 
 ROOT = Path(__file__).parents[2]
+ROOMS = ("saml", "front", "session")
 RAISERS = {"rejected": 0, "malformed": 0, "DocumentError": 0, "SamlRefusal": 1}
 CONSTANTS = {"UNSOLICITED": bridge.saml.rules.UNSOLICITED}
 
@@ -16,7 +17,7 @@ CONSTANTS = {"UNSOLICITED": bridge.saml.rules.UNSOLICITED}
 def in_code() -> set[str]:
     """The checks' names as the code passes them; a name that is passed on is found where it was written."""
     found: set[str] = set()
-    for path in [*(ROOT / "bridge/saml").glob("*.py"), *(ROOT / "bridge/front").glob("*.py")]:
+    for path in (path for room in ROOMS for path in (ROOT / "bridge" / room).glob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
             if not isinstance(node, ast.Call) or getattr(node.func, "id", None) not in RAISERS:
                 continue
@@ -29,10 +30,11 @@ def in_code() -> set[str]:
 
 
 def in_docs() -> set[str]:
-    """What stands in the second column of the tables of steps, and between brackets after a rule."""
+    """What stands in the second column of the tables of steps, and before them as what can come at any step."""
     text = (ROOT / "docs/saml.md").read_text()
     cells = [row.split("|")[2] for row in text.splitlines() if re.match(r"\| \d+ \|", row)]
-    return set(re.findall(r"`([a-z0-9_]+)`", " ".join(cells)))
+    anywhere = text.partition("can come at any step:")[2].partition("\n\n")[0]
+    return set(re.findall(r"`([a-z0-9_]+)`", " ".join([*cells, anywhere])))
 
 
 def test_every_check_is_documented() -> None:
