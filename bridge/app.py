@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import os
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ from bridge.front.desk import Desk
 from bridge.front.front import Front
 from bridge.front.internal import internal
 from bridge.front.judge import Judge, Refresh
-from bridge.front.login import LoginEndpoint
+from bridge.front.login_endpoint import LoginEndpoint
 from bridge.front.logins import Logins
 from bridge.front.single_logout import SingleLogout
 from bridge.front.turns import Turns
@@ -154,6 +155,9 @@ async def running(path: Path) -> AsyncIterator[Bridge]:
         stack.push_async_callback(bridge.upstream.close)
         for work in (reloader.watch(bridge.front.apply), keeper.run(), keys.follow(), refresher.run(), expiries.run()):
             stack.push_async_callback(_stop, asyncio.ensure_future(work))
+        # What was made so far stays: a collection that looked at thousands of tenants would stop every request.
+        gc.collect()
+        gc.freeze()
         yield bridge
 
 

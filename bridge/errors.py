@@ -4,7 +4,7 @@
     ├── SettingsError           bridge.yaml or a tenant file; carries every problem found, each with file and line
     ├── MetadataError           an IdP's metadata that cannot be used
     ├── Refusal                 a request that gets no further; carries the contract's code and HTTP status
-    │   └── SamlRefusal         … because of its SAML response; carries the check that failed
+    │   └── SamlRefusal         … because of its SAML message; carries the check that failed
     ├── KomboError              Kombo's answer to a call, or its absence
     │   ├── KomboUnavailable    no usable answer: timeout, connection, 5xx, 429, a body that is not Kombo's
     │   └── KomboRefused        Kombo answered with an error that asking again will not change
@@ -125,7 +125,7 @@ class Refusal(BridgeError):
 
 
 class SamlRefusal(Refusal):
-    """A SAML response that did not pass; `check` is the name of the guard or profile rule that it failed."""
+    """A SAML message that did not pass; `check` is the name of the rule that it failed, as docs/saml.md has it."""
 
     def __init__(self, code: Code, check: str, reason: str) -> None:
         super().__init__(code, reason)

@@ -1,8 +1,8 @@
 """What the bridge measures of itself, in Prometheus's text format.
 
 Every worker answers `/metrics`, whichever of them the kernel picks, so each must give the same answer. Gauges do by
-their nature: they come from the settings and the state, which all workers share. Counters, which each
-worker has its own of, would be a second collector in `Metrics.text`, over what the workers keep together.
+their nature: they come from the settings and the state, which all workers share. Counters, of which each worker has its
+own, would be a second collector in `Metrics.text`, over what the workers keep together.
 """
 
 from __future__ import annotations

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -15,17 +14,18 @@ from pydantic import BaseModel
 from sqlalchemy import Connection
 
 from bridge.cli import DEFAULT_CONFIG, ConfigPath, app
+from bridge.cli.state import look
 from bridge.errors import SettingsError, StateError
 from bridge.idps.documents import load_settings
 from bridge.keys.expiry import expiries
 from bridge.saml.keys import certificate_end
 from bridge.settings.files import shown
 from bridge.settings.model import Configuration, Gate, IdentityEntry, Service, Tenant
-from bridge.settings.notes import not_yet
+from bridge.settings.notes import not_yet, without_effect
 from bridge.settings.tenant import TenantFile
-from bridge.store import clocks, keys
+from bridge.store import clocks, idps, keys
 from bridge.store.clocks import Clock
-from bridge.store.engine import Store, exists
+from bridge.store.idps import Kept
 from bridge.store.keys import KeyRow
 
 
@@ -64,20 +64,18 @@ class _Seen:
 
     clocks: dict[str, Clock] = field(default_factory=dict)
     keys: list[KeyRow] = field(default_factory=list)
+    metadata: list[Kept] = field(default_factory=list)
     trouble: str | None = None
 
 
 def _look_into(state: str) -> _Seen:
-    """Nothing is made, neither a file nor a table: `check` needs no state."""
-    if not exists(state):
-        return _Seen()
+    """`check` needs no state."""
 
-    def look(connection: Connection) -> _Seen:
-        return _Seen(clocks.all(connection), keys.faces(connection))
+    def see(connection: Connection) -> _Seen:
+        return _Seen(clocks.all(connection), keys.faces(connection), idps.rows(connection))
 
     try:
-        with contextlib.closing(Store(state)) as store:
-            return store.read_here(look)
+        return look(state, see) or _Seen()
     except StateError as error:
         return _Seen(trouble=str(error))
 
@@ -92,13 +90,31 @@ def _notes(configuration: Configuration, seen: _Seen) -> Iterator[str]:
                 f"tenant {slug}: `saml.accept_sha1`: signatures with SHA-1 are accepted; whoever can afford to forge"
                 " one signs in as anybody of this tenant. Ask its IdP for SHA-256, then remove the line"
             )
+    yield from without_effect(configuration)
+    yield from _metadata(configuration, seen.metadata)
     now = datetime.now(UTC)
     for expiry in expiries(configuration, seen.keys):
         if expiry.threshold(now) is not None:
             yield f"tenant {expiry.tenant}: {expiry.warning(now)}" if expiry.tenant else expiry.warning(now)
     if seen.trouble:
-        yield f"{seen.trouble}, so our own certificates and the IdPs' clocks are not looked at"
+        yield f"our own certificates, the IdPs' clocks and fetched metadata are not looked at: {seen.trouble}"
     yield from map(str, not_yet(configuration))
+
+
+def _metadata(configuration: Configuration, fetched: Iterable[Kept]) -> Iterator[str]:
+    """Of the tenants that serve, those whose metadata by URL is not the newest."""
+    for kept in fetched:
+        tenant = configuration.tenants.get(kept.tenant)
+        if tenant is None or tenant.saml.metadata != kept.url:
+            continue
+        if kept.held:
+            yield (
+                f"tenant {kept.tenant}: {kept.url} names another IdP now, {kept.held}, and is held: if the customer"
+                f" moved there, run `kombo-bridge metadata accept {kept.tenant}`"
+            )
+        if kept.failed:
+            times = "once" if kept.failures == 1 else f"{kept.failures} times in a row"
+            yield f"tenant {kept.tenant}: {kept.url} could not be fetched, {times}: {kept.failed}"
 
 
 def summary(tenant: Tenant, clock: Clock | None = None) -> str:

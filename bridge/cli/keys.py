@@ -16,6 +16,7 @@ import typer
 from sqlalchemy import Connection
 
 from bridge.cli import DEFAULT_CONFIG, ConfigPath, app
+from bridge.cli.state import look
 from bridge.errors import BridgeError
 from bridge.idps.documents import load_settings
 from bridge.keys.custody import make
@@ -23,7 +24,7 @@ from bridge.keys.rollover import HEADERS, SAML, State, check_retirement, clock, 
 from bridge.saml.keys import certificate_end
 from bridge.settings.model import Configuration
 from bridge.store import keys as rows
-from bridge.store.engine import Store, exists, now_ms
+from bridge.store.engine import Store, now_ms
 from bridge.store.keys import KeyRow, Kind
 from bridge.store.migrate import migrate
 from bridge.store.sealing import Seal
@@ -181,13 +182,9 @@ class _Shown:
 
 
 def _shown(configuration: Configuration) -> Iterator[_Shown]:
-    url = configuration.service.state
-    if not exists(url):
-        return
     by_kind: defaultdict[Kind, list[KeyRow]] = defaultdict(list)
-    with _state(url) as store:
-        for row in store.read_here(rows.faces):
-            by_kind[row.kind].append(row)
+    for row in look(configuration.service.state, rows.faces) or ():
+        by_kind[row.kind].append(row)
     now = now_ms()
     for kind in sorted(by_kind, key=lambda kind: (kind.purpose != HEADERS, kind.purpose, kind.scope)):
         yield from (_Shown(row, state(by_kind[kind], row, now)) for row in by_kind[kind])
@@ -200,14 +197,7 @@ def _print_table(lines: Sequence[Sequence[str]]) -> None:
 
 
 def _change(url: str, work: Callable[[Connection], T]) -> T:
-    """What `work` gives, committed."""
-    with _state(url) as store:
-        return asyncio.run(store.write(work))
-
-
-@contextlib.contextmanager
-def _state(url: str) -> Iterator[Store]:
-    """The state, brought to this version's schema."""
+    """What `work` gives, committed to the state in this version's schema."""
     migrate(url)
     with contextlib.closing(Store(url)) as store:
-        yield store
+        return asyncio.run(store.write(work))

@@ -15,14 +15,15 @@ import typer
 
 from bridge import logs
 from bridge.cli import DEFAULT_CONFIG, ConfigPath, app
-from bridge.errors import BridgeError, StateError
+from bridge.cli.state import look
+from bridge.errors import BridgeError
 from bridge.idps.documents import load_settings
 from bridge.idps.fetch import Fetcher
 from bridge.idps.keeping import Keeping, Outcome, Renewal
 from bridge.idps.refresh import CLAIM_MS
 from bridge.settings.model import Configuration, MetadataUrl
 from bridge.store import idps
-from bridge.store.engine import Store, exists, now_ms
+from bridge.store.engine import Store, now_ms
 from bridge.store.idps import Kept, Key
 from bridge.store.migrate import migrate
 
@@ -158,15 +159,7 @@ def _source(configuration: Configuration, slug: str) -> MetadataUrl:
 
 
 def _kept(state: str) -> dict[Key, Kept]:
-    if not exists(state):
-        return {}
-    with contextlib.closing(Store(state)) as store:
-        try:
-            return {kept.key: kept for kept in store.read_here(idps.rows)}
-        except StateError as error:
-            raise BridgeError(
-                f"{error}; a state of an older version becomes readable by `kombo-bridge serve`"
-            ) from error
+    return {kept.key: kept for kept in look(state, idps.rows) or ()}
 
 
 async def _renew(

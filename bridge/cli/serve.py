@@ -15,6 +15,7 @@ from bridge.cli import DEFAULT_CONFIG, ConfigPath, app
 from bridge.idps.documents import load_settings
 from bridge.proxy.server import serve as run
 from bridge.settings.addresses import Address
+from bridge.settings.model import is_awaited
 from bridge.settings.notes import not_yet
 from bridge.store.migrate import migrate
 
@@ -30,9 +31,8 @@ def serve(
     logs.configure()
     configuration = load_settings(config)
     log = structlog.get_logger()
-    awaited = set(configuration.awaited)
     for slug, error in configuration.broken.items():
-        say = log.warning if error in awaited else log.error
+        say = log.warning if is_awaited(error) else log.error
         for problem in error.problems:
             say("tenant_unavailable", tenant=slug, problem=str(problem))
     for note in not_yet(configuration):

@@ -17,7 +17,7 @@ from bridge.front.acs import AssertionConsumer, Door
 from bridge.front.cookies import AGAIN, RESUMED, TENANT
 from bridge.front.desk import Desk
 from bridge.front.front import Front
-from bridge.front.login import LoginEndpoint
+from bridge.front.login_endpoint import LoginEndpoint
 from bridge.front.logins import login_path, organizations_path, signs_requests
 from bridge.front.refusals import redirect, respond
 from bridge.front.requests import from_own_pages, head_of, is_framed, language, query_and_form
@@ -146,7 +146,7 @@ class Application:
         return await self._single_logout.slo(request, head, tenant)
 
     async def login(self, request: Request, head: Head) -> Response:
-        """See `bridge.front.login`."""
+        """See `bridge.front.login_endpoint`."""
         return await self._login.answer(request, head, self._tenant(request))
 
     async def organizations(self, request: Request, head: Head) -> Response:

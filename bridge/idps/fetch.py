@@ -32,12 +32,14 @@ from bridge.saml.metadata import MAX_BYTES, MAX_URL
 DEADLINE_SECONDS = 20.0
 CONNECT_SECONDS = 5.0
 READ_SECONDS = 10.0
+READ_BYTES = 4096
+MAX_RECEIVED = MAX_BYTES + 512 * 1024
 MAX_REDIRECTS = 3
 MAX_ADDRESSES = 16
 RESOLVERS = 8
 
 _REDIRECTS = (301, 302, 303, 307, 308)
-_URL = re.compile(r"https?://[!-~]+")
+_URL = re.compile(r"https?://[!-~]+", re.IGNORECASE)
 _ETAG = re.compile(r'(W/)?"[!#-~]{0,500}"')
 
 Resolve = Callable[[str, int], Iterable[str]]
@@ -160,8 +162,45 @@ class _Judged(httpcore.AsyncNetworkBackend):
                 failed = error
                 continue
             self._streams.append(stream)
-            return stream
+            return _Measured(stream)
         raise failed or httpcore.ConnectError("no address")
+
+
+class _Measured(httpcore.AsyncNetworkStream):
+    """Reads little at a time, and only so much in all, letting everything else have its turn in between.
+
+    The body has a limit of its own, but what stands around it has none: chunks of one byte, or answers that only
+    announce another (103), would keep a whole process busy for as long as they come.
+    """
+
+    def __init__(self, stream: httpcore.AsyncNetworkStream) -> None:
+        self._stream = stream
+        self._left = MAX_RECEIVED
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109  # httpcore's signature
+        data = await self._stream.read(min(max_bytes, READ_BYTES), timeout)
+        self._left -= len(data)
+        if self._left < 0:
+            raise httpcore.ReadError(f"it has more than {MAX_RECEIVED} bytes, with all that stands around the document")
+        await asyncio.sleep(0)  # TLS hands out what it has decrypted already without ever waiting
+        return data
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109  # as above
+        await self._stream.write(buffer, timeout)
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+    async def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109  # as above
+    ) -> httpcore.AsyncNetworkStream:
+        return _Measured(await self._stream.start_tls(ssl_context, server_hostname, timeout))
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
 
 
 class _Origin(NamedTuple):

@@ -83,6 +83,8 @@ class Keeping:
             found = idps.find(connection, key)
             if found is None:
                 raise MetadataError(f"the metadata of {source.slug} was forgotten while it was fetched")
+            if found[0].fetched_at != kept.fetched_at and found[0].entity_id == entity_id:
+                return Renewal(Outcome.UNCHANGED, entity_id, news=False)  # another node was quicker: ours may be older
             return _take(connection, found, document or b"", fetched.etag, entity_id, accept, next_at)
 
         renewal = await self._store.write(take)
@@ -134,14 +136,7 @@ def _take(
 ) -> Renewal:
     """Judged by what is in force now: another node may have been quicker, and somebody may have accepted."""
     kept, former = found
-    if (
-        kept.entity_id
-        not in (
-            None,
-            entity_id,
-        )
-        and entity_id != accept
-    ):
+    if kept.entity_id and entity_id not in (kept.entity_id, accept):
         idps.hold(connection, kept.key, entity_id, next_at)
         return Renewal(Outcome.HELD, entity_id, news=entity_id != kept.held)
     if document == former:

@@ -54,6 +54,7 @@ class Refresher:
         self._changed = changed
         self._since = since
         self._seen: dict[Key, int] = {}
+        self._failed: set[str] = set()
         self._noticing = asyncio.Lock()
         self._begun: set[Key] | None = None
         self._sources: tuple[Configuration | None, dict[Key, MetadataUrl]] = (None, {})
@@ -105,14 +106,16 @@ class Refresher:
     async def notice(self) -> None:
         """Put in force here what was fetched since the last look, by whichever node; raises `StateError`.
 
-        It looks back a little: a transaction may come to its end later than its moment says.
+        All at once, since a configuration of thousands of tenants is made anew; with them, those whose first fetch
+        failed, so that they say why. It looks back a little: a transaction may end later than its moment says.
         """
         async with self._noticing:
             since = self._since - LOOK_BACK_MS
             found = await self._store.read(lambda connection: idps.fetched_since(connection, since))
-            news = {key for key, moment in found.items() if self._seen.get(key) != moment}
-            if news:
-                await self._changed({key.tenant for key in news})
+            slugs = {key.tenant for key, moment in found.items() if self._seen.get(key) != moment} | self._failed
+            if slugs:
+                await self._changed(slugs)
+            self._failed -= slugs
             self._seen, self._since = found, max(found.values(), default=self._since)
 
     async def _plan(self) -> None:
@@ -145,10 +148,8 @@ class Refresher:
         if source is None or not await self._claim(key):
             return
         renewal = await self._keeping.renew(source)
-        if renewal.outcome is Outcome.CHANGED:
-            await self.notice()
-        elif renewal.outcome is Outcome.FAILED and renewal.news and key.tenant in self._current().broken:
-            await self._changed({key.tenant})  # so that it says why
+        if renewal.outcome is Outcome.FAILED and renewal.news and key.tenant in self._current().broken:
+            self._failed.add(key.tenant)
 
     async def _claim(self, key: Key) -> bool:
         """Whether the fetch is this process's to do. Read first: of many processes only one has to write."""

@@ -75,6 +75,12 @@ class HeldKeys:
         """
         return self._saml.get(tenant.slug if tenant.saml.own_keys else "", ())
 
+    def signing(self, tenant: Tenant) -> SpKey:
+        """The SAML key that signs towards the tenant's IdP. Raises `StateError` in that moment before there is one."""
+        if not (keys := self.of(tenant)):
+            raise StateError(f"the keys of the tenant {tenant.slug} have not been made yet")
+        return keys[0]
+
     def _hold(self, keys: Iterable[StoredKey]) -> None:
         by_kind: defaultdict[Kind, list[StoredKey]] = defaultdict(list)
         for key in sorted(keys, key=attrgetter("created_at")):

@@ -62,10 +62,10 @@ class Expiry:
                 f"the IdP's last signing certificate {ending}: it is accepted all the same, but ask the IdP's"
                 " administrators for its successor, and whether the metadata here has it"
             )
-        rotate = f"keys rotate saml --tenant {self.tenant}" if self.tenant else "keys rotate saml"
+        whose = f" --tenant {self.tenant}" if self.tenant else ""
         return (
-            f"the certificate of our SAML key {self.key} {ending}: run `{rotate}`, give the IdPs the new metadata,"
-            f" then `keys retire {self.key}`"
+            f"the certificate of our SAML key {self.key} {ending}: run `kombo-bridge keys rotate saml{whose}`, give the"
+            f" IdPs the new metadata, then run `kombo-bridge keys retire {self.key}`"
         )
 
 

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import structlog
 
-from bridge.errors import Problem, SettingsError
+from bridge.errors import Problem, SettingsError, StateError
 from bridge.settings.document import read_document
 from bridge.settings.files import Stamp, Watched, shown, stamp
 from bridge.settings.idp import Documents, nothing_fetched
-from bridge.settings.model import Configuration, Service
+from bridge.settings.model import Configuration, Service, is_awaited
 from bridge.settings.problems import validated
 from bridge.settings.settle import Settled, settle
 from bridge.settings.tenant import TenantReading, read_tenant
@@ -84,11 +84,20 @@ class SettingsFiles:
         return found
 
     def apply(self, found: Mapping[str, Stamp | None]) -> Configuration | None:
-        """Read again what `differences` found. The new configuration, or None where everything stays as it was."""
+        """Read again what `differences` found. The new configuration, or None where everything stays as it was.
+
+        Raises `StateError` where fetched metadata is asked for and cannot be had; all differences are then found again.
+        """
         service = self.configuration.service
-        if self._service_files.keys() & found.keys():
-            service = self._reread_service()
-        return self._apply(service, self._refresh_tenants(service, found))
+        before = self._service_files, dict(self._tenants)
+        try:
+            if self._service_files.keys() & found.keys():
+                service = self._reread_service()
+            reread = self._refresh_tenants(service, found)
+        except StateError:
+            self._service_files, self._tenants = before
+            raise
+        return self._apply(service, reread)
 
     def documents_changed(self, slugs: Iterable[str]) -> Configuration | None:
         """Read the tenants again whose fetched metadata is another one; as `apply`.
@@ -168,8 +177,9 @@ class SettingsFiles:
         return in_force.model_copy(update={name: getattr(written, name) for name in changed & RELOADED})
 
     def _report(self, reread: set[str]) -> None:
-        """Log each tenant file's problems once per change."""
-        problems = {problem: slug for slug, error in self._settled.errors.items() for problem in error.problems}
+        """Log each tenant file's problems once per change; metadata that has yet to come is none."""
+        errors = {slug: error for slug, error in self._settled.errors.items() if not is_awaited(error)}
+        problems = {problem: slug for slug, error in errors.items() for problem in error.problems}
         for problem, slug in problems.items():
             if problem not in self._reported or problem.file in reread:
                 serving = "last good version" if slug in self._settled.readings else "nothing"

@@ -143,7 +143,7 @@ class Service(Frozen):
     internal_token: Token | None = None
     """The bearer token of the internal listener. Without it there are neither `/completions` nor the admin page."""
     internal_listen: Address = Address("127.0.0.1", 8081)
-    """Health, readiness and the public keys; never published. Loopback unless internal_token is set."""
+    """Health, readiness, metrics and the public keys; never published. Loopback unless internal_token is set."""
     upstream: Upstream = Field(examples=["http://127.0.0.1:9000"])
     """The platform: `http://HOST:PORT`, `https://HOST:PORT`, or `unix:/PATH`."""
     state: StateUrl = Field(examples=["sqlite:///var/bridge.db"])
@@ -291,6 +291,11 @@ class SourceError(SettingsError):
         self.awaited = awaited
 
 
+def is_awaited(error: SettingsError) -> bool:
+    """Whether nothing is wrong with a tenant's file: its metadata has yet to come."""
+    return isinstance(error, SourceError) and error.awaited
+
+
 @dataclass(frozen=True)
 class Configuration:
     """One generation of settings: what is in force until the next reload.
@@ -308,13 +313,12 @@ class Configuration:
     @property
     def problems(self) -> tuple[Problem, ...]:
         """Everything that is wrong with the tenants of `broken`."""
-        awaited = set(self.awaited)
-        return tuple(problem for error in self.broken.values() if error not in awaited for problem in error.problems)
+        return tuple(problem for error in self.broken.values() if not is_awaited(error) for problem in error.problems)
 
     @property
-    def awaited(self) -> tuple[SourceError, ...]:
+    def awaited(self) -> tuple[SettingsError, ...]:
         """The tenants of `broken` with which nothing is wrong but that their metadata has yet to come."""
-        return tuple(error for error in self.broken.values() if isinstance(error, SourceError) and error.awaited)
+        return tuple(filter(is_awaited, self.broken.values()))
 
     @cached_property
     def by_host(self) -> Mapping[str, Tenant]:

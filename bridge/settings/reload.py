@@ -10,6 +10,7 @@ from pathlib import Path
 
 import structlog
 
+from bridge.errors import StateError
 from bridge.settings.files import Stamp
 from bridge.settings.idp import Documents, has_expired, nothing_fetched
 from bridge.settings.load import SettingsFiles
@@ -56,6 +57,8 @@ class Reloader:
             await asyncio.sleep(self._settled_after if self._pending else self._every)
             try:
                 await self._take(self._look)
+            except StateError as error:
+                log.warning("settings_reload_failed", reason=str(error))
             except Exception:
                 log.exception("settings_reload_failed")
 

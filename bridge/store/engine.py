@@ -46,10 +46,7 @@ def length_ms(length: timedelta) -> int:
 
 def create(url: str) -> Engine:
     """An engine for a `state` setting: `sqlite:///path` or `postgresql://…`. Raises `StateError` for any other."""
-    try:
-        parsed = make_url(url)
-    except ArgumentError as error:
-        raise StateError("state is not a database URL; write sqlite:///path or postgresql://…") from error
+    parsed = _parsed(url)
     backend = parsed.get_backend_name()
     if backend == "postgresql":
         return _postgresql(parsed)
@@ -85,11 +82,21 @@ def _postgresql(url: URL) -> Engine:
 
 
 def exists(url: str) -> bool:
-    """Whether opening the state finds something; opening a SQLite file that is not there would make it."""
-    parsed = make_url(url)
+    """Whether opening the state finds something; opening a SQLite file that is not there would make it.
+
+    Raises `StateError` for what is no database URL.
+    """
+    parsed = _parsed(url)
     if parsed.get_backend_name() != "sqlite":
         return True
     return bool(parsed.database) and Path(str(parsed.database)).is_file()
+
+
+def _parsed(url: str) -> URL:
+    try:
+        return make_url(url)
+    except (ArgumentError, ValueError) as error:  # the latter for a port that is no number
+        raise StateError("state is not a database URL; write sqlite:///path or postgresql://…") from error
 
 
 def _configure_sqlite(connection: Any, _record: object) -> None:

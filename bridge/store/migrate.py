@@ -34,7 +34,7 @@ def migrate(url: str) -> None:
             command.upgrade(config, "head")
     except SQLAlchemyError as error:
         cause = getattr(error, "orig", None) or error
-        raise StateError(f"the state cannot be opened: {cause}") from error
+        raise StateError(f"the state cannot be opened: {' '.join(str(cause).split())}") from error
     finally:
         engine.dispose()
 

@@ -79,8 +79,8 @@ def test_a_missing_variable_is_a_problem_and_no_traceback(copy: Path) -> None:
     assert result.returncode == 1
     assert [line.split(": ")[0] for line in result.stderr.splitlines()] == [
         "config/bridge.yaml:14",
-        "config/bridge.yaml:22",
-        "config/bridge.yaml:23",
+        "config/bridge.yaml:24",
+        "config/bridge.yaml:25",
     ]
     assert result.stdout == ""
 
@@ -122,7 +122,7 @@ def test_wrong_usage(tmp_path: Path) -> None:
 
 def test_sha_1_is_explained(copy: Path) -> None:
     path = copy / "config" / "tenants" / "acme.yaml"
-    path.write_text(path.read_text().replace("  signed: any", "  accept_sha1: true\n  signed: any"))
+    path.write_text(path.read_text().replace("accept_sha1: false", "accept_sha1: true"))
     result = run(cwd=copy)
     assert result.returncode == 0
     assert "note: tenant acme: `saml.accept_sha1`: signatures with SHA-1 are accepted; " in result.stdout
@@ -178,4 +178,4 @@ def test_a_state_that_cannot_be_read_is_a_note(copy: Path) -> None:
     database.write_bytes(b"")
     result = run(cwd=copy)
     assert (result.returncode, result.stderr) == (0, "")
-    assert "note: the state could not be read or written: OperationalError, so our own certificates" in result.stdout
+    assert "not looked at: the state could not be read or written: OperationalError; a state of " in result.stdout

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
 import sys
 from contextlib import closing
 from dataclasses import dataclass
@@ -241,3 +242,15 @@ def test_other_secrets_make_no_key_that_the_service_cannot_open(shell: Shell) ->
     assert said.err.count("\n") == 1
     assert "put the former secret back" in said.err
     assert shell("list").out == before
+
+
+def test_looking_changes_no_state_of_another_version(shell: Shell) -> None:
+    for file in shell.deployment.folder.glob("bridge.db*"):
+        file.unlink()
+    database = shell.deployment.folder / "bridge.db"
+    database.touch()
+    said = shell("list")
+    assert (said.code, said.out) == (1, "")
+    assert "a state of an older version becomes readable by `kombo-bridge serve`" in said.err
+    with closing(sqlite3.connect(database)) as connection:
+        assert connection.execute("SELECT * FROM sqlite_master").fetchall() == []

@@ -73,7 +73,7 @@ class Node:
     async def row(self, slug: str = "acme") -> Kept:
         return next(row for row in await self.store.read(idps.rows) if row.tenant == slug)
 
-    async def until(self, holds: Callable[[], Any], seconds: float = 5) -> None:
+    async def until(self, holds: Callable[[], Any], seconds: float = 20) -> None:
         async with asyncio.timeout(seconds):
             while not holds():
                 await asyncio.sleep(0.02)

@@ -107,6 +107,21 @@ async def test_check_reads_what_the_state_has(customer: Customer) -> None:
     assert done.out.startswith(f"acme: Acme; IdP {ENTITY_ID};")
 
 
+async def test_check_says_what_has_not_come(customer: Customer) -> None:
+    url = customer.site.url()
+    async with customer.alive() as node:
+        customer.publishes("new", entity_id=OTHER)
+        await node.keeping.renew(node.source())
+    held = await run(customer, "check")
+    assert f"note: tenant acme: {url} names another IdP now, {OTHER}, and is held: " in held.out
+    assert "run `kombo-bridge metadata accept acme`" in held.out
+    customer.site.says(b"", status="404 Not Found")
+    assert (await run(customer, "metadata", "refresh")).code == 1
+    failed = await run(customer, "check")
+    assert (failed.code, failed.err) == (0, "")
+    assert f"note: tenant acme: {url} could not be fetched, once: the answer is HTTP 404" in failed.out
+
+
 async def test_no_url_at_all(customer: Customer) -> None:
     (customer.folder.path / "tenants" / "acme.yaml").unlink()
     done = await run(customer, "metadata", "list")

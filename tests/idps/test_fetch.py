@@ -40,9 +40,7 @@ async def plain() -> AsyncIterator[Site]:
 
 async def test_a_document_comes_with_its_etag(fetcher: Fetcher, plain: Site) -> None:
     plain.says(DOCUMENT, 'ETag: "v1"', "Content-Type: text/html")
-    fetched = await fetcher.fetch(
-        plain.url("/metadata?entityID=urn%3Aacme&x=1").replace("?entityID=urn%3Aacme&x=1", "")
-    )
+    fetched = await fetcher.fetch(plain.url().replace("http://", "HTTP://"))
     assert (fetched.document, fetched.etag) == (DOCUMENT, '"v1"')
     plain.answers["/metadata"] = b"HTTP/1.1 304 Not Modified\r\n\r\n"
     fetched = await fetcher.fetch(plain.url(), '"v1"')
@@ -149,6 +147,48 @@ async def test_a_server_that_stalls_costs_no_more_than_the_deadline(plain: Site,
         await fetcher.fetch(plain.url())
     assert time.monotonic() - began < 3
     fetcher.close()
+
+
+@pytest.mark.parametrize(
+    ("head", "again"),
+    [
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", "1\r\nx\r\n"),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", f"1;{'x' * 9999}\r\nx\r\n"),
+        ("", "HTTP/1.1 103 Early Hints\r\n\r\n"),
+    ],
+    ids=["chunks of a byte", "chunks with long extensions", "answers that announce another"],
+)
+async def test_what_stands_around_a_document_is_counted_and_holds_nobody_up(head: str, again: str) -> None:
+    """Each of them costs some microseconds, and a server sends as many as it likes."""
+    longest, sent = 0.0, 0
+
+    async def watch() -> None:
+        nonlocal longest
+        while True:
+            began = time.monotonic()
+            await asyncio.sleep(0.001)
+            longest = max(longest, time.monotonic() - began)
+
+    async def endless(writer: asyncio.StreamWriter) -> None:
+        nonlocal sent
+        writer.write(head.encode())
+        batch = (again * (2000 // len(again) + 1)).encode()
+        while True:
+            writer.write(batch)
+            sent += len(batch)
+            await writer.drain()
+            await asyncio.sleep(0)
+
+    fetcher = Fetcher(LOOPBACK)
+    async with site() as made:
+        made.answers["/metadata"] = endless
+        watching = asyncio.ensure_future(watch())
+        with pytest.raises(FetchError, match="cut off: it has more than"):
+            await fetcher.fetch(made.url())
+        watching.cancel()
+    fetcher.close()
+    assert longest < 0.15
+    assert sent < 4 * MAX_BYTES
 
 
 async def test_a_resolver_that_stalls_does_not_either(plain: Site) -> None:

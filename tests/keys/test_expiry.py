@@ -53,8 +53,8 @@ def test_of_our_own_only_those_in_use_count(configuration: Configuration) -> Non
     [
         (Expiry("acme", None, NOW + 6.5 * DAY), "ends on 2026-11-29, in 6 days: it is accepted all the same"),
         (Expiry("acme", None, NOW - DAY), "ended on 2026-11-21: it is accepted"),
-        (Expiry(None, "ab12", NOW + 6.5 * DAY), "our SAML key ab12 ends on 2026-11-29, in 6 days: run `keys rotate"),
-        (Expiry("acme", "ab12", NOW - DAY), "run `keys rotate saml --tenant acme`, give the IdPs"),
+        (Expiry(None, "ab12", NOW + 6.5 * DAY), "ab12 ends on 2026-11-29, in 6 days: run `kombo-bridge keys rotate"),
+        (Expiry("acme", "ab12", NOW - DAY), "run `kombo-bridge keys rotate saml --tenant acme`, give the IdPs"),
     ],
 )
 def test_the_warning_says_when_and_what_to_do(expiry: Expiry, said: str) -> None:

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, inspect, select, text, update
 
 from bridge.errors import StateError
 from bridge.store import tables
-from bridge.store.engine import Store, create, insert_new, upsert
+from bridge.store.engine import Store, create, exists, insert_new, upsert
 from bridge.store.migrate import migrate
 
 USED = {"purpose": "test", "digest": "d", "forget_at": 1}
@@ -87,10 +87,20 @@ def test_a_state_of_a_newer_version_is_refused(url: str) -> None:
         migrate(url)
 
 
-@pytest.mark.parametrize("url", ["mysql://localhost/x", "bridge.db", ""])
+@pytest.mark.parametrize("url", ["mysql://localhost/x", "bridge.db", "", "postgresql://bridge@db:port/x"])
 def test_another_database_is_refused_with_what_to_write(url: str) -> None:
     with pytest.raises(StateError, match=r"sqlite:///path or postgresql://"):
         create(url)
+
+
+def test_whether_there_is_a_state_can_be_asked_of_a_url_alone() -> None:
+    with pytest.raises(StateError, match=r"sqlite:///path or postgresql://"):
+        exists("postgresql://bridge@db:port/x")
+
+
+def test_a_database_that_does_not_answer_is_said_in_one_line(unused_tcp_port: int) -> None:
+    with pytest.raises(StateError, match=r"^the state cannot be opened: [^\n]+refused[^\n]*$"):
+        migrate(f"postgresql://bridge@127.0.0.1:{unused_tcp_port}/bridge")
 
 
 def test_a_state_that_is_no_database_is_a_state_error(tmp_path: object) -> None:

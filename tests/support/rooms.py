@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+import pytest
 
 from bridge.directory.live import Live
 from bridge.directory.sync import Pass, Sync
@@ -76,3 +78,19 @@ async def rooms(folder: Path) -> AsyncIterator[Rooms]:
             yield found
         finally:
             store.close()
+
+
+def held_reads(store: Store, monkeypatch: pytest.MonkeyPatch) -> tuple[asyncio.Event, asyncio.Event]:
+    """From now on a read of the state waits with what it has found: the first event says that one does, the second
+    lets it go on.
+    """
+    read, begun, go_on = store.read, asyncio.Event(), asyncio.Event()
+
+    async def slowly(work: Callable[..., object]) -> object:
+        found = await read(work)
+        begun.set()
+        await go_on.wait()
+        return found
+
+    monkeypatch.setattr(store, "read", slowly)
+    return begun, go_on

@@ -1,0 +1,30 @@
+"""The state as commands look into it without changing it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from typing import TypeVar
+
+from sqlalchemy import Connection
+
+from bridge.errors import StateError
+from bridge.store.engine import Store, exists
+
+T = TypeVar("T")
+
+
+def look(url: str, work: Callable[[Connection], T]) -> T | None:
+    """What `work` reads; None where there is no state yet. Raises `StateError`.
+
+    Nothing is made, neither a file nor a table: a running service of an older version may have the state open.
+    """
+    if not exists(url):
+        return None
+    with contextlib.closing(Store(url)) as store:
+        try:
+            return store.read_here(work)
+        except StateError as error:
+            raise StateError(
+                f"{error}; a state of an older version becomes readable by `kombo-bridge serve`"
+            ) from error
