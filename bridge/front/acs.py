@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlencode, urlsplit
@@ -12,6 +11,7 @@ from sqlalchemy import Connection
 from starlette.requests import Request
 from starlette.responses import Response
 
+from bridge.digests import digest_of
 from bridge.errors import Code, Refusal, SamlRefusal
 from bridge.exchange import Head
 from bridge.front.arrivals import Arrivals
@@ -165,8 +165,8 @@ class AssertionConsumer:
         Without a request it is the assertion that was; an assertion that comes back under another request is a replay:
         raises `SamlRefusal`. Raises `StateError`. What the first answer to a request says of the IdP's clock is noted.
         """
-        request_mark = _digest(tenant.slug, login.request_id) if login else None
-        assertion_mark = _digest(assertion.issuer, assertion.id)
+        request_mark = digest_of(tenant.slug, login.request_id) if login else None
+        assertion_mark = digest_of(assertion.issuer, assertion.id)
         request_end = moment_ms(datetime.now(UTC) + MARKED)
         offset = moment_ms(assertion.issued) - moment_ms(posted.at)
 
@@ -244,7 +244,3 @@ async def _form(request: Request, limit: int) -> Posted:
     if "SAMLResponse" not in fields:
         raise Refusal(Code.SAML_MALFORMED, "the form has no SAMLResponse")
     return Posted(fields["SAMLResponse"], fields.get("RelayState"), datetime.now(UTC))
-
-
-def _digest(*parts: str) -> str:
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()

@@ -37,7 +37,8 @@ from bridge.saml.logout import (
     logout_response,
 )
 from bridge.saml.model import Outgoing, OutgoingRequest
-from bridge.session.sessions import AtIdp, session_name
+from bridge.session.names import AtIdp
+from bridge.session.sessions import session_name
 from bridge.session.tokens import Tokens
 from bridge.settings.model import Tenant
 

@@ -7,12 +7,12 @@ Kombo itself.
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from itertools import islice
 
 from sqlalchemy import Connection
 
+from bridge.digests import digest_of
 from bridge.directory.live import Key, Live
 from bridge.errors import Code, KomboError, Refusal
 from bridge.identity.identifier import asserted, extracted
@@ -136,4 +136,4 @@ def _only(people: list[Person]) -> Person | None:
 
 def _subject(issuer: str, name_id: str) -> str:
     """A stable name for somebody unmatched that does not show the NameID itself."""
-    return hashlib.sha256(f"{issuer}\0{name_id}".encode()).hexdigest()
+    return digest_of(issuer, name_id)

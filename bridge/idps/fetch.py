@@ -27,6 +27,7 @@ from bridge.bodies import ACCEPTED, BodyError, inflated
 from bridge.errors import BridgeError
 from bridge.hosts import DEFAULT_PORTS, authority, host_and_port, is_loopback
 from bridge.idps.addresses import Network, is_allowed, numeric, shown
+from bridge.printable import printable
 from bridge.saml.metadata import MAX_BYTES, MAX_URL
 
 DEADLINE_SECONDS = 20.0
@@ -272,5 +273,4 @@ def _resolved(host: str, port: int) -> list[str]:
 
 def _said(error: Exception) -> str:
     """What a library says of an error, fit for a line of a log."""
-    text = " ".join(str(error).split())[:200] or type(error).__name__
-    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
+    return printable(" ".join(str(error).split())[:200] or type(error).__name__)

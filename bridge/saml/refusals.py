@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from bridge.errors import Code, SamlRefusal
+from bridge.printable import printable
 
 MAX_QUOTE = 200
 
@@ -35,6 +36,4 @@ def quoted(value: str | None) -> str:
     """A value of the message fit for a log line: at most 200 printable characters."""
     if value is None:
         return "nothing"
-    cut = value[:MAX_QUOTE]
-    shown = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in cut)
-    return f'"{shown}{"…" if len(value) > MAX_QUOTE else ""}"'
+    return f'"{printable(value[:MAX_QUOTE])}{"…" if len(value) > MAX_QUOTE else ""}"'

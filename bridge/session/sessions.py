@@ -7,28 +7,29 @@ entries live `CACHE_SECONDS`; a session that is ended anywhere is therefore gone
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import json
 import secrets as random
 import time
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import structlog
 from cachetools import TTLCache
 from sqlalchemy import Connection
 
+from bridge.digests import digest_of
 from bridge.errors import BridgeError, Code, SamlRefusal
 from bridge.exchange import Forward
 from bridge.flights import Flights
 from bridge.saml.logout import LogoutRequest
 from bridge.saml.model import NameId
+from bridge.session import names
+from bridge.session.names import AtIdp
 from bridge.session.tokens import Tokens
 from bridge.settings.model import Configuration, SessionLife, Tenant
 from bridge.store import lookups
 from bridge.store import sessions as rows
-from bridge.store.engine import Store, length_ms, moment_ms, now_ms
+from bridge.store.engine import Store, length_ms, now_ms
 from bridge.store.lookups import Person
 from bridge.store.sessions import SessionRow
 
@@ -73,15 +74,6 @@ class SignIn:
     issued_at: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class AtIdp:
-    """A session that the IdP is to end as well: what it calls it."""
-
-    tenant: Tenant
-    name: NameId
-    session_index: str | None
-
-
 class Sessions:
     """Opens, finds and ends sessions. `current` gives the configuration in force."""
 
@@ -106,7 +98,7 @@ class Sessions:
         sid = self._tokens.unsign(cookie)
         if sid is None:
             return None
-        return await self._flights.ask(cookie, lambda: self._load(cookie, _digest(sid)))
+        return await self._flights.ask(cookie, lambda: self._load(cookie, digest_of(sid)))
 
     async def _load(self, cookie: str, digest: str) -> Entry | None:
         configuration = self._current()
@@ -161,12 +153,12 @@ class Sessions:
         assertion counts as the later, as nobody has logged in and out in it by hand. Raises `StateError`.
         """
         sid = random.token_urlsafe(24)
-        row, issued = _new_row(_digest(sid), sign_in), sign_in.issued_at
+        row, issued = _new_row(digest_of(sid), sign_in), sign_in.issued_at
 
         def work(connection: Connection) -> bool:
-            if issued is not None and (mark := _name_mark(row)):
-                rows.alone(connection, mark)
-                if issued < (rows.logged_out_at(connection, mark) or 0):
+            if issued is not None:
+                names.alone(connection, row)
+                if names.logged_out_since(connection, row, issued):
                     return False
             rows.add(connection, row)
             return True
@@ -189,12 +181,11 @@ class Sessions:
         ends_at = moment + length_ms(entry.tenant.session.lifetime)
 
         def work(connection: Connection) -> bool:
-            if mark := _name_mark(entry.row):
-                rows.alone(connection, mark)
+            names.alone(connection, entry.row)
             row = rows.end(connection, former)
             if row:
                 ends = min(ends_at, limit or ends_at)
-                rows.add(connection, replace(row, digest=_digest(sid), used_at=moment, ends_at=ends))
+                rows.add(connection, replace(row, digest=digest_of(sid), used_at=moment, ends_at=ends))
             return row is not None
 
         self._cache.pop(cookie, None)
@@ -210,9 +201,7 @@ class Sessions:
             return None
         row = await self.end_named(session_name(cookie))
         tenant = row and self._current().tenants.get(row.tenant)
-        if not row or not row.name_id or not tenant or not _same_trust(row, tenant) or not _tells(tenant):
-            return None
-        return AtIdp(tenant, NameId(**json.loads(row.name_id)), row.session_index)
+        return names.at_idp(row, tenant) if row and tenant and _same_trust(row, tenant) else None
 
     async def end_named(self, name: str) -> SessionRow | None:
         """End the session of a `session_name`, everywhere when its cached entry runs out. Raises `StateError`."""
@@ -225,26 +214,16 @@ class Sessions:
         Returns each one's `session_name`; none where the same request came before. Raises `StateError`: then nothing
         has ended, and the same request may come again.
         """
-        person = (tenant.slug, tenant.provider.entity_id, name_digest(request.subject))
-        used, mark = _digest("\0".join((*person[:2], request.id))), _digest("\0".join(person))
-
-        def work(connection: Connection) -> frozenset[str]:
-            if not rows.use_once(connection, "logout", used, moment_ms(request.expires)):
-                return frozenset()
-            rows.alone(connection, mark)
-            rows.note_logout(connection, mark, moment_ms(request.issued))
-            return rows.end_name(connection, *person, request.session_indexes)
-
-        ended = await self._store.write(work)
+        ended = await self._store.write(lambda connection: names.end(connection, tenant, request))
         self._forget(ended)
         return ended
 
-    def _forget(self, names: Collection[str]) -> None:
+    def _forget(self, ended: Collection[str]) -> None:
         """Nothing that this process holds, or is looking up, of these sessions counts any more."""
-        for name in names:
+        for name in ended:
             self._ended[name] = None
-        for cookie in list(self._cache) if names else ():
-            if (entry := self._cache.get(cookie)) and entry.row.digest in names:
+        for cookie in list(self._cache) if ended else ():
+            if (entry := self._cache.get(cookie)) and entry.row.digest in ended:
                 del self._cache[cookie]
 
     def take_over(self, former: Configuration, now: Configuration) -> None:
@@ -268,24 +247,9 @@ class Sessions:
         self._cache.clear()
 
 
-def name_digest(name: NameId) -> str:
-    """By what the sessions of a NameID are found, inside one tenant's IdP: by its value alone.
-
-    SAML core 3.3.4 would compare the Format and both qualifiers too. IdPs leave out of a logout what they said at the
-    login, since all three have defaults (8.3.7, 8.3.1), and a session that is missed goes on after its person has left.
-    Two people of one tenant whose NameIDs differ in a qualifier only, behind an IdP that stands for several, have each
-    other's sessions ended: they sign in again. Only the tenant's own IdP can say so, and it ends its sessions anyway.
-    """
-    return _digest(name.value)
-
-
 def session_name(cookie: str) -> str:
     """What a session is called where its cookie must not stand; whether there is one is another question."""
-    return _digest(cookie.partition(".")[0])
-
-
-def _digest(sid: str) -> str:
-    return hashlib.sha256(sid.encode()).hexdigest()
+    return digest_of(cookie.partition(".")[0])
 
 
 def _same_trust(row: SessionRow, tenant: Tenant) -> bool:
@@ -295,11 +259,6 @@ def _same_trust(row: SessionRow, tenant: Tenant) -> bool:
 
 def _trust(tenant: Tenant) -> tuple[str, str]:
     return tenant.integration_id, tenant.provider.entity_id
-
-
-def _tells(tenant: Tenant) -> bool:
-    """Whether the IdP is told of a logout; where it is not, nobody needs the NameID in clear."""
-    return tenant.saml.single_logout and bool(tenant.provider.logout)
 
 
 def _new_row(digest: str, sign_in: SignIn) -> SessionRow:
@@ -317,15 +276,10 @@ def _new_row(digest: str, sign_in: SignIn) -> SessionRow:
         created_at=moment,
         used_at=moment,
         ends_at=min(ends_at, sign_in.ends_at or ends_at),
-        name_id=json.dumps(asdict(name)) if name and _tells(tenant) else None,
-        name_digest=name_digest(name) if name else None,
+        name_id=names.in_clear(name, tenant) if name else None,
+        name_digest=names.name_digest(name) if name else None,
         session_index=sign_in.session_index or None,
     )
-
-
-def _name_mark(row: SessionRow) -> str | None:
-    """The session's person among what is remembered of logouts; None where the IdP named nobody."""
-    return _digest("\0".join((row.tenant, row.provider, row.name_digest))) if row.name_digest else None
 
 
 def _remaining_ms(row: SessionRow, life: SessionLife) -> int:

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from bridge.errors import Problem, SettingsError
+from bridge.printable import printable
 from bridge.settings.files import UnusableFileError, Watched, read_text, shown
 from bridge.settings.variables import VariableError, expand, named_files
 
@@ -57,11 +58,6 @@ class Document:
         """A problem at the line of a path, or of what would hold it."""
         place = self.places.get(self.nearest(path))
         return Problem(self.name, place.line if place else 1, printable(message))
-
-
-def printable(message: str) -> str:
-    """A message without control and terminal sequences, which a quoted value could hold."""
-    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in message)
 
 
 def read_document(path: Path, environ: Mapping[str, str], files: Watched) -> Document:

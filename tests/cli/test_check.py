@@ -7,7 +7,6 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -19,7 +18,6 @@ from bridge.store import clocks, keys
 from bridge.store.clocks import Clock
 from bridge.store.engine import Store
 from bridge.store.keys import Kind, MadeKey
-from bridge.store.migrate import migrate
 from bridge.store.sealing import Seal
 from tests.support.certificates import certificate
 from tests.support.deployment import Deployment
@@ -141,18 +139,15 @@ def test_an_idps_certificate_that_ends_is_a_note_and_no_finding(copy: Path) -> N
 
 
 @pytest.fixture
-def state(copy: Path) -> Iterator[Store]:
-    migrate(url := f"sqlite:///{copy}/config/var/bridge.db")
-    store = Store(url)
-    yield store
-    store.close()
+def url(copy: Path) -> str:
+    return f"sqlite:///{copy}/config/var/bridge.db"
 
 
-async def test_what_the_state_has_is_shown_without_secrets(copy: Path, state: Store) -> None:
-    await state.write(partial(clocks.record, tenant="acme", provider="https://idp.acme.com/saml2", offset_ms=-90_400))
+async def test_what_the_state_has_is_shown_without_secrets(copy: Path, store: Store) -> None:
+    await store.write(partial(clocks.record, tenant="acme", provider="https://idp.acme.com/saml2", offset_ms=-90_400))
     for id, days in (("ab12", 6), ("cd34", 400)):
         made = MadeKey(id, b"private", certificate(datetime.now(UTC) + timedelta(days=days, hours=1)))
-        await state.write(partial(keys.add, seal=Seal(["s" * 32]), kind=Kind("saml"), made=made))
+        await store.write(partial(keys.add, seal=Seal(["s" * 32]), kind=Kind("saml"), made=made))
     result = run(cwd=copy)
     assert (result.returncode, result.stderr) == (0, "")
     assert f"; IdP clock 90.4 s behind ours on {datetime.now(UTC).date()}, clock_skew 60 s\n" in result.stdout

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,8 @@ from bridge.settings.load import read_service
 from bridge.settings.model import Configuration, MetadataUrl, Tenant
 from bridge.settings.reload import Reloader
 from bridge.store import idps
-from bridge.store.engine import Store
-from bridge.store.idps import Kept
+from bridge.store.engine import Store, now_ms
+from bridge.store.idps import Kept, Key
 from bridge.store.migrate import migrate
 from tests.saml.parts import key
 from tests.settings.conftest import Folder
@@ -31,6 +32,7 @@ from tests.settings.conftest import Folder
 from .site import Site, site
 
 ENTITY_ID = "https://idp.example.com/metadata"
+OTHER = "https://idp.other.example/"
 
 
 def metadata(*names: str, entity_id: str = ENTITY_ID, attributes: str = "") -> bytes:
@@ -121,6 +123,25 @@ class Customer:
         async with self.node() as node:
             await node.until(lambda: node.acme)
             yield node
+
+
+def stamp(offset: timedelta) -> str:
+    return (datetime.now(UTC) + offset).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+async def make_due(node: Node, slug: str = "acme") -> None:
+    source = node.source(slug)
+    await node.store.write(lambda c: idps._change(c, Key(source.slug, source.url), next_at=0))
+
+
+async def fetched_again(customer: Customer, node: Node) -> None:
+    """The next fetch, and the row after it."""
+    before, row = len(customer.site.heads), await node.row()
+    await make_due(node)
+    await node.until(lambda: len(customer.site.heads) > before)
+    async with asyncio.timeout(20):
+        while (now := await node.row()).next_at == 0 or now.next_at < now_ms() + 61_000 or now == row:
+            await asyncio.sleep(0.02)
 
 
 @pytest.fixture(autouse=True)

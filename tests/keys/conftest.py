@@ -1,15 +1,12 @@
-"""A state with nothing in it, and a deployment of four tenants."""
+"""A deployment of four tenants."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from bridge.settings.model import Configuration
-from bridge.store.engine import Store
-from bridge.store.migrate import migrate
 from tests.support.deployment import Deployment
 
 
@@ -21,11 +18,3 @@ def deployment(tmp_path: Path) -> Deployment:
 @pytest.fixture
 def configuration(deployment: Deployment) -> Configuration:
     return deployment.load()
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    migrate(url := f"sqlite:///{tmp_path}/bridge.db")
-    store = Store(url)
-    yield store
-    store.close()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -23,7 +23,6 @@ from bridge.settings.model import Configuration
 from bridge.store import clocks, idps, tables
 from bridge.store.engine import Store, moment_ms
 from bridge.store.idps import Key
-from bridge.store.migrate import migrate
 from tests.support.certificates import certificate
 from tests.support.deployment import Deployment
 from tests.support.keys import held_keys
@@ -31,14 +30,6 @@ from tests.support.keys import held_keys
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 URL = "https://idp.example.com/metadata"
 Samples = dict[str, dict[tuple[str, ...], float]]
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    migrate(url := f"sqlite:///{tmp_path}/bridge.db")
-    store = Store(url)
-    yield store
-    store.close()
 
 
 @pytest.fixture

@@ -201,6 +201,15 @@ class Bridge:
         await client.send(*pieces)
         return await client.message(bodiless=pieces[0].startswith(b"HEAD "))
 
+    async def asking(self, request: bytes) -> tuple[Peer, Peer]:
+        """A client that has sent this, and the platform's end of it, which has read the head and answers by hand."""
+        self.platform.handler = self.platform.by_hand
+        client = await self.client()
+        await client.send(request)
+        peer = await self.platform.accept()
+        await peer.head()
+        return client, peer
+
     async def forwarded(self, request: bytes) -> bytes:
         """The head that the platform receives for a request."""
         head, _ = await self.ask(request)

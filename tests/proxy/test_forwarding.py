@@ -188,12 +188,8 @@ async def test_a_refused_client_is_not_told_to_continue(bridge: Bridge, platform
     assert len(bridge.decisions.asked) == 1
 
 
-async def test_an_early_answer_reaches_a_client_that_is_still_sending(bridge: Bridge, platform: Platform) -> None:
-    platform.handler = platform.by_hand
-    client = await bridge.client()
-    await client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n" + b"x" * 1000)
-    peer = await platform.accept()
-    await peer.head()
+async def test_an_early_answer_reaches_a_client_that_is_still_sending(bridge: Bridge) -> None:
+    client, peer = await bridge.asking(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n" + b"x" * 1000)
     await peer.send(b"HTTP/1.1 413 Too Large\r\nContent-Length: 3\r\n\r\nbig")
     head, body = await client.message()
     assert head.startswith(b"HTTP/1.1 413 ")
@@ -205,12 +201,8 @@ async def test_an_early_answer_reaches_a_client_that_is_still_sending(bridge: Br
     assert not bridge.pool._open
 
 
-async def test_a_body_goes_on_beside_its_answer(bridge: Bridge, platform: Platform) -> None:
-    platform.handler = platform.by_hand
-    client = await bridge.client()
-    await client.send(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n")
-    peer = await platform.accept()
-    await peer.head()
+async def test_a_body_goes_on_beside_its_answer(bridge: Bridge) -> None:
+    client, peer = await bridge.asking(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n")
     await peer.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
     await client.head()
     await peer.exactly(6)
@@ -226,13 +218,9 @@ async def test_a_body_goes_on_beside_its_answer(bridge: Bridge, platform: Platfo
     assert len(bridge.pool._idle) == 1  # both messages ended exactly
 
 
-async def test_an_answer_before_the_end_of_the_request_ends_both(bridge: Bridge, platform: Platform) -> None:
+async def test_an_answer_before_the_end_of_the_request_ends_both(bridge: Bridge) -> None:
     """The rest of that body must never be read as a request, by nobody."""
-    platform.handler = platform.by_hand
-    client = await bridge.client()
-    await client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nx")
-    peer = await platform.accept()
-    await peer.head()
+    client, peer = await bridge.asking(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nx")
     await peer.send(OK)
     assert (await client.message())[1] == b"ok"
     await client.send(get(b"/smuggled"))

@@ -79,11 +79,7 @@ async def test_what_came_before_is_answered_first(bridge: Bridge, platform: Plat
 
 async def test_a_bad_body_ends_the_request_that_is_under_way(bridge: Bridge, platform: Platform) -> None:
     """The platform has seen the head: its connection is closed, so that it does not wait for the rest."""
-    platform.handler = platform.by_hand
-    client = await bridge.client()
-    await client.send(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n")
-    peer = await platform.accept()
-    await peer.head()
+    client, peer = await bridge.asking(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n")
     assert await peer.exactly(6) == b"1\r\na\r\n"
     await client.send(b"zz\r\n")
     head, _ = await client.message()
@@ -92,13 +88,9 @@ async def test_a_bad_body_ends_the_request_that_is_under_way(bridge: Bridge, pla
         await peer.exactly(1)
 
 
-async def test_a_bad_body_cuts_an_answer_that_has_begun(bridge: Bridge, platform: Platform) -> None:
+async def test_a_bad_body_cuts_an_answer_that_has_begun(bridge: Bridge) -> None:
     """An answer and a refusal never mix."""
-    platform.handler = platform.by_hand
-    client = await bridge.client()
-    await client.send(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n")
-    peer = await platform.accept()
-    await peer.head()
+    client, peer = await bridge.asking(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n")
     await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello")
     await client.until(b"hello")
     await client.send(b"zz\r\n")

@@ -63,26 +63,18 @@ async def test_a_head_that_does_not_end_is_refused(start: Start, platform: Platf
     assert platform.connections == 0
 
 
-async def test_a_head_behind_a_running_request_has_its_time_too(start: Start, platform: Platform) -> None:
+async def test_a_head_behind_a_running_request_has_its_time_too(start: Start) -> None:
     bridge = await start(head=0.3)
-    platform.handler = platform.by_hand
-    client = await bridge.client()
-    await client.send(GET + b"GET /2 HTTP/1.1\r\nHo")
-    peer = await platform.accept()
-    await peer.head()
+    client, peer = await bridge.asking(GET + b"GET /2 HTTP/1.1\r\nHo")
     await asyncio.sleep(0.4)
     await peer.send(OK)
     assert (await client.message())[1] == b"ok"
     assert (await client.message())[0].startswith(b"HTTP/1.1 408 ")
 
 
-async def test_a_body_that_does_not_come_is_refused(start: Start, platform: Platform) -> None:
+async def test_a_body_that_does_not_come_is_refused(start: Start) -> None:
     bridge = await start(body=0.2, idle=5)
-    platform.handler = platform.by_hand
-    client = await bridge.client()
-    await client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nx")
-    peer = await platform.accept()
-    await peer.head()
+    client, peer = await bridge.asking(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nx")
     head, _ = await client.message()
     assert head.startswith(b"HTTP/1.1 408 ")
     assert await client.rest() == b""
@@ -114,11 +106,7 @@ async def test_a_slow_body_may_take_its_time(start: Start, platform: Platform) -
 
 async def test_a_platform_that_does_not_answer_times_out(start: Start, platform: Platform) -> None:
     bridge = await start(first_byte=0.2)
-    platform.handler = platform.by_hand
-    client = await bridge.client()
-    await client.send(GET)
-    peer = await platform.accept()
-    await peer.head()
+    client, peer = await bridge.asking(GET)
     head, _ = await client.message()
     assert head.startswith(b"HTTP/1.1 504 ")
     assert b"bridge-error: upstream_timeout" in head
@@ -132,25 +120,17 @@ async def test_a_platform_that_does_not_answer_times_out(start: Start, platform:
     assert (await client.message())[1] == b"ok"
 
 
-async def test_an_answer_that_stops_is_cut(start: Start, platform: Platform) -> None:
+async def test_an_answer_that_stops_is_cut(start: Start) -> None:
     bridge = await start(idle=0.2)
-    platform.handler = platform.by_hand
-    client = await bridge.client()
-    await client.send(GET)
-    peer = await platform.accept()
-    await peer.head()
+    client, peer = await bridge.asking(GET)
     await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello")
     with pytest.raises(ConnectionResetError):
         await client.rest()
 
 
-async def test_an_answer_that_goes_on_is_not_cut(start: Start, platform: Platform) -> None:
+async def test_an_answer_that_goes_on_is_not_cut(start: Start) -> None:
     bridge = await start(idle=0.2, first_byte=0.2)
-    platform.handler = platform.by_hand
-    client = await bridge.client()
-    await client.send(GET)
-    peer = await platform.accept()
-    await peer.head()
+    client, peer = await bridge.asking(GET)
     await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n")
     await drips(peer, b"x" * 20)
     assert (await client.message())[1] == b"x" * 20

@@ -89,13 +89,9 @@ BODIES = [
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 1000])
 @pytest.mark.parametrize("version", [b"1.1", b"1.0"])
 async def test_chunks_pass_however_they_are_cut(
-    bridge: Bridge, platform: Platform, sent: bytes, body: bytes, size: int, version: bytes
+    bridge: Bridge, sent: bytes, body: bytes, size: int, version: bytes
 ) -> None:
-    platform.handler = platform.by_hand
-    client = await bridge.client()
-    await client.send(b"GET / HTTP/%b\r\nHost: a\r\n\r\n" % version)
-    peer = await platform.accept()
-    await peer.head()
+    client, peer = await bridge.asking(b"GET / HTTP/%b\r\nHost: a\r\n\r\n" % version)
     whole = CHUNKED + sent
     for start in range(0, len(whole), size):
         peer.writer.write(whole[start : start + size])
@@ -121,11 +117,7 @@ async def test_bytes_behind_an_answer_are_nobodys(
     bridge: Bridge, platform: Platform, answer: bytes, extra: bytes
 ) -> None:
     """They neither reach this client nor answer the next request."""
-    platform.handler = platform.by_hand
-    client = await bridge.client()
-    await client.send(GET)
-    peer = await platform.accept()
-    await peer.head()
+    client, peer = await bridge.asking(GET)
     await peer.send(answer + extra)
     head = await client.head()
     if b" 200 " in head:
@@ -140,11 +132,7 @@ async def test_bytes_behind_an_answer_are_nobodys(
 
 
 async def test_bytes_that_come_later_are_nobodys_either(bridge: Bridge, platform: Platform) -> None:
-    platform.handler = platform.by_hand
-    client = await bridge.client()
-    await client.send(GET)
-    peer = await platform.accept()
-    await peer.head()
+    client, peer = await bridge.asking(GET)
     await peer.send(OK)
     await client.message()
     await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil")
@@ -229,24 +217,16 @@ async def test_interim_answers_do_not_reach_old_clients(bridge: Bridge, platform
     assert body == b"ok"
 
 
-async def test_a_body_may_end_with_the_connection(bridge: Bridge, platform: Platform) -> None:
-    platform.handler = platform.by_hand
-    client = await bridge.client()
-    await client.send(GET)
-    peer = await platform.accept()
-    await peer.head()
+async def test_a_body_may_end_with_the_connection(bridge: Bridge) -> None:
+    client, peer = await bridge.asking(GET)
     await peer.send(b"HTTP/1.0 200 OK\r\nX: y\r\n\r\nhello", b" world")
     assert await client.until(b"hello world") == b"HTTP/1.1 200 OK\r\nX: y\r\nConnection: close\r\n\r\nhello world"
     peer.close()
     assert await client.rest() == b""
 
 
-async def test_a_body_that_should_end_with_the_connection_may_break_off(bridge: Bridge, platform: Platform) -> None:
-    platform.handler = platform.by_hand
-    client = await bridge.client()
-    await client.send(GET)
-    peer = await platform.accept()
-    await peer.head()
+async def test_a_body_that_should_end_with_the_connection_may_break_off(bridge: Bridge) -> None:
+    client, peer = await bridge.asking(GET)
     await peer.send(b"HTTP/1.1 200 OK\r\n\r\nhello")
     await client.until(b"hello")
     peer.reset()
@@ -265,12 +245,8 @@ async def test_the_platform_may_close_behind_its_answer(bridge: Bridge, platform
     assert platform.connections == 2
 
 
-async def test_events_leave_at_once(bridge: Bridge, platform: Platform) -> None:
-    platform.handler = platform.by_hand
-    client = await bridge.client()
-    await client.send(b"GET /events HTTP/1.1\r\nHost: a\r\nAccept: text/event-stream\r\n\r\n")
-    peer = await platform.accept()
-    await peer.head()
+async def test_events_leave_at_once(bridge: Bridge) -> None:
+    client, peer = await bridge.asking(b"GET /events HTTP/1.1\r\nHost: a\r\nAccept: text/event-stream\r\n\r\n")
     await peer.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
     await client.head()
     for number in range(3):

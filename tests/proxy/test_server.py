@@ -80,12 +80,10 @@ async def test_an_answer_of_ours_is_finished(bridge: Bridge) -> None:
     await asyncio.wait_for(stopping, 2)
 
 
-async def test_a_tunnel_is_ended(bridge: Bridge, platform: Platform) -> None:
-    platform.handler = platform.by_hand
-    client = await bridge.client()
-    await client.send(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
-    peer = await platform.accept()
-    await peer.head()
+async def test_a_tunnel_is_ended(bridge: Bridge) -> None:
+    client, peer = await bridge.asking(
+        b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+    )
     await peer.send(b"HTTP/1.1 101 Switching\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
     await client.head()
     await asyncio.wait_for(bridge.server.shutdown(), 2)
@@ -95,15 +93,11 @@ async def test_a_tunnel_is_ended(bridge: Bridge, platform: Platform) -> None:
 
 @pytest.mark.asyncio(loop_factories=["uvloop"])
 @pytest.mark.parametrize("closes_pool", [True, False])
-async def test_what_does_not_end_is_cut(bridge: Bridge, platform: Platform, closes_pool: bool) -> None:
+async def test_what_does_not_end_is_cut(bridge: Bridge, closes_pool: bool) -> None:
     """A body that ends with the connection must not look complete; nor where the application forgets its pool."""
     if not closes_pool:
         bridge.pool.close = lambda: asyncio.sleep(0)
-    platform.handler = platform.by_hand
-    client = await bridge.client()
-    await client.send(GET)
-    peer = await platform.accept()
-    await peer.head()
+    client, peer = await bridge.asking(GET)
     await peer.send(b"HTTP/1.1 200 OK\r\n\r\nhello")
     await client.until(b"hello")
     await asyncio.wait_for(bridge.server.shutdown(), 3)

@@ -62,12 +62,8 @@ async def test_a_tunnel_ends_on_both_sides(bridge: Bridge, platform: Platform, c
     await bridge.settled(lambda: not bridge.connections and not bridge.pool._open)
 
 
-async def test_bytes_before_the_switch_wait_for_it(bridge: Bridge, platform: Platform) -> None:
-    platform.handler = platform.by_hand
-    client = await bridge.client()
-    await client.send(WEBSOCKET + b"early")
-    peer = await platform.accept()
-    await peer.head()
+async def test_bytes_before_the_switch_wait_for_it(bridge: Bridge) -> None:
+    client, peer = await bridge.asking(WEBSOCKET + b"early")
     await client.send(b"bird")
     assert await peer.silent()
     await peer.send(SWITCHED + b"hello")
@@ -75,12 +71,8 @@ async def test_bytes_before_the_switch_wait_for_it(bridge: Bridge, platform: Pla
     assert await peer.exactly(9) == b"earlybird"
 
 
-async def test_bytes_before_the_switch_are_bounded(bridge: Bridge, platform: Platform) -> None:
-    platform.handler = platform.by_hand
-    client = await bridge.client()
-    await client.send(WEBSOCKET)
-    peer = await platform.accept()
-    await peer.head()
+async def test_bytes_before_the_switch_are_bounded(bridge: Bridge) -> None:
+    client, peer = await bridge.asking(WEBSOCKET)
     client.writer.transport.set_write_buffer_limits(high=0)
     client.writer.write(bytes(32 * MIB))
     writing = asyncio.create_task(client.writer.drain())
@@ -147,14 +139,10 @@ async def test_a_tunnel_ends_with_its_session(start: Start, platform: Platform) 
         await peer.exactly(1)
 
 
-async def test_a_stream_ends_with_its_session(start: Start, platform: Platform) -> None:
+async def test_a_stream_ends_with_its_session(start: Start) -> None:
     bridge = await start(linger=0.2)
     bridge.decisions.default = Forward(IDENTITY, until=time.monotonic() + 0.2)
-    platform.handler = platform.by_hand
-    client = await bridge.client()
-    await client.send(b"GET /events HTTP/1.1\r\nHost: a\r\n\r\n")
-    peer = await platform.accept()
-    await peer.head()
+    client, peer = await bridge.asking(b"GET /events HTTP/1.1\r\nHost: a\r\n\r\n")
     await peer.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n: hi\n\n")
     await client.until(b": hi\n\n")
     with pytest.raises(ConnectionResetError):
@@ -208,13 +196,9 @@ async def test_an_upgrade_does_not_swallow_the_next_request(
 
 
 @pytest.mark.parametrize("lines", UPGRADES[:3])
-async def test_an_early_answer_does_not_free_the_body(bridge: Bridge, platform: Platform, lines: bytes) -> None:
+async def test_an_early_answer_does_not_free_the_body(bridge: Bridge, lines: bytes) -> None:
     """As above, where the body comes after the answer."""
-    platform.handler = platform.by_hand
-    client = await bridge.client()
-    await client.send(b"POST /1 HTTP/1.1\r\nHost: a\r\n%bContent-Length: 1000\r\n\r\n" % lines)
-    peer = await platform.accept()
-    await peer.head()
+    client, peer = await bridge.asking(b"POST /1 HTTP/1.1\r\nHost: a\r\n%bContent-Length: 1000\r\n\r\n" % lines)
     await peer.send(OK)
     assert (await client.message())[1] == b"ok"
     await client.send(b"GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n")

@@ -21,7 +21,7 @@ from bridge.store import sessions as rows
 from bridge.store.engine import moment_ms
 from bridge.store.sessions import SessionRow
 from tests.support.deployment import SECRET
-from tests.support.rooms import Rooms, held_reads
+from tests.support.rooms import Rooms, found_beside
 
 JANE = NameId("jane", "urn:format", "urn:idp", "urn:sp")
 ENDPOINT = Endpoint("redirect", "https://idp.example/slo")
@@ -170,12 +170,8 @@ async def test_a_session_that_is_ended_by_name_while_it_is_looked_up_does_not_co
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cookie = await desk.sign_in()
-    begun, go_on = held_reads(desk.rooms.store, monkeypatch)
-    looked_up = asyncio.ensure_future(desk.sessions.find(cookie))
-    await begun.wait()
-    await desk.sessions.end_by_idp(desk.tenant(), desk.request())
-    go_on.set()
-    assert await looked_up is None
+    ends = desk.sessions.end_by_idp(desk.tenant(), desk.request())
+    assert await found_beside(desk.rooms.store, monkeypatch, desk.sessions.find(cookie), ends) is None
     assert desk.sessions.cached(cookie) is None
 
 

@@ -16,7 +16,7 @@ from bridge.session.tokens import Tokens
 from bridge.settings.model import Configuration
 from bridge.simulator import seed
 from tests.support.deployment import SECRET
-from tests.support.rooms import Rooms, held_reads
+from tests.support.rooms import Rooms, found_beside
 
 
 class Desk:
@@ -92,12 +92,8 @@ async def test_a_session_that_ends_while_it_is_looked_up_does_not_come_back(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cookie = await desk.sign_in()
-    begun, go_on = held_reads(desk.rooms.store, monkeypatch)
-    looked_up = asyncio.ensure_future(desk.sessions.find(cookie))
-    await begun.wait()
-    await desk.sessions.end(cookie)
-    go_on.set()
-    assert await looked_up is None
+    ends = desk.sessions.end(cookie)
+    assert await found_beside(desk.rooms.store, monkeypatch, desk.sessions.find(cookie), ends) is None
     assert desk.sessions.cached(cookie) is None
 
 

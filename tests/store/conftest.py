@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from bridge.store.engine import Store, create
-from bridge.store.migrate import migrate
+from bridge.store.engine import create
 from bridge.store.tables import metadata
 from tests.support.postgresql import postgresql
 
@@ -32,11 +31,3 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         connection.execute(text("DROP TABLE IF EXISTS alembic_version"))
     engine.dispose()
     return server
-
-
-@pytest.fixture
-def store(url: str) -> Iterator[Store]:
-    migrate(url)
-    store = Store(url)
-    yield store
-    store.close()

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import httpx
 import pytest
@@ -28,6 +29,8 @@ from bridge.store.engine import Store
 from bridge.store.lookups import Person
 from bridge.store.migrate import migrate
 from tests.support.deployment import Deployment
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -80,10 +83,10 @@ async def rooms(folder: Path) -> AsyncIterator[Rooms]:
             store.close()
 
 
-def held_reads(store: Store, monkeypatch: pytest.MonkeyPatch) -> tuple[asyncio.Event, asyncio.Event]:
-    """From now on a read of the state waits with what it has found: the first event says that one does, the second
-    lets it go on.
-    """
+async def found_beside(
+    store: Store, monkeypatch: pytest.MonkeyPatch, looked_up: Awaitable[T], meanwhile: Awaitable[object]
+) -> T:
+    """What is found where something else happens after the state has been read, and before the reader goes on."""
     read, begun, go_on = store.read, asyncio.Event(), asyncio.Event()
 
     async def slowly(work: Callable[..., object]) -> object:
@@ -93,4 +96,8 @@ def held_reads(store: Store, monkeypatch: pytest.MonkeyPatch) -> tuple[asyncio.E
         return found
 
     monkeypatch.setattr(store, "read", slowly)
-    return begun, go_on
+    looking = asyncio.ensure_future(looked_up)
+    await begun.wait()
+    await meanwhile
+    go_on.set()
+    return await looking

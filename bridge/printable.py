@@ -1,0 +1,8 @@
+"""Text from outside, fit for a line of a log or a terminal."""
+
+from __future__ import annotations
+
+
+def printable(text: str) -> str:
+    """The text with U+FFFD for whatever could start a new line or a terminal's control sequence."""
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
