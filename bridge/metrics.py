@@ -19,7 +19,7 @@ from sqlalchemy import Connection
 
 from bridge.errors import StateError
 from bridge.keys.custody import HeldKeys
-from bridge.keys.expiry import THRESHOLDS, expiries
+from bridge.keys.expiry import DAY, THRESHOLDS, expiries, metadata_ends
 from bridge.settings.model import Configuration
 from bridge.store import clocks, idps
 from bridge.store.clocks import Clock
@@ -72,6 +72,7 @@ class Gauges(Collector):
         yield _gauge("tenants", "Tenants that are served.", len(self.configuration.tenants))
         yield _gauge("tenants_broken", "Tenants whose file has never been valid.", len(self.configuration.broken))
         yield from self._certificates()
+        yield self._validity()
         if self.seen:
             yield self._clocks(self.seen.clocks)
             yield from self._metadata(self.seen.metadata)
@@ -103,6 +104,16 @@ class Gauges(Collector):
             close.add_metric([str(days)], count)
         return iter((of_idps, own, close))
 
+    def _validity(self) -> Metric:
+        left = _gauge(
+            "idp_metadata_valid_days_left",
+            "Days until the validUntil of the IdP's metadata, where it has one; below 0, days since.",
+            labels=["tenant"],
+        )
+        for slug, end in self.configuration.valid_until.items():
+            left.add_metric([slug], (end - self.now) / DAY)
+        return left
+
     def _clocks(self, measured: dict[str, Clock]) -> Metric:
         offsets = _gauge(
             "idp_clock_offset_seconds",
@@ -125,13 +136,20 @@ class Gauges(Collector):
         failures = _gauge(
             "idp_metadata_failures", "How often in a row the IdP's metadata could not be fetched.", labels=["tenant"]
         )
+        ending = _gauge(
+            "idp_metadata_ending",
+            "Whether the IdP's metadata comes to its end, or has, without newer; of a file, within 30 days.",
+            labels=["tenant"],
+        )
+        for end in metadata_ends(self.configuration, fetched):
+            ending.add_metric([end.tenant or ""], float(end.threshold(self.now) is not None))
         tenants = self.configuration.tenants
         for row in fetched:
             if row.tenant in tenants and tenants[row.tenant].saml.metadata == row.url:
                 age.add_metric([row.tenant], (moment_ms(self.now) - row.checked_at) / 1000)
                 held.add_metric([row.tenant], float(row.held is not None))
                 failures.add_metric([row.tenant], row.failures)
-        return iter((age, held, failures))
+        return iter((age, held, failures, ending))
 
 
 def _gauge(name: str, help: str, value: float | None = None, labels: list[str] | None = None) -> GaugeMetricFamily:

@@ -17,7 +17,7 @@ from bridge.cli import DEFAULT_CONFIG, ConfigPath, app
 from bridge.cli.state import look
 from bridge.errors import SettingsError, StateError
 from bridge.idps.documents import load_settings
-from bridge.keys.expiry import expiries
+from bridge.keys.expiry import endings
 from bridge.saml.keys import certificate_end
 from bridge.settings.files import shown
 from bridge.settings.model import Configuration, Gate, IdentityEntry, Service, Tenant
@@ -51,7 +51,7 @@ def check(
     configuration = load_settings(config)
     seen = _look_into(configuration.service.state)
     for tenant in configuration.tenants.values():
-        print(summary(tenant, seen.clocks.get(tenant.slug)))
+        print(summary(tenant, seen.clocks.get(tenant.slug), configuration.valid_until.get(tenant.slug)))
     for note in _notes(configuration, seen):
         print(f"note: {note}")
     if problems := configuration.problems:
@@ -90,12 +90,18 @@ def _notes(configuration: Configuration, seen: _Seen) -> Iterator[str]:
                 f"tenant {slug}: `saml.accept_sha1`: signatures with SHA-1 are accepted; whoever can afford to forge"
                 " one signs in as anybody of this tenant. Ask its IdP for SHA-256, then remove the line"
             )
+        if tenant.saml.metadata_certificate and slug not in configuration.valid_until:
+            yield (
+                f"tenant {slug}: `saml.metadata_certificate`: the signed metadata has no validUntil, so that an older"
+                " document, with a key that the IdP has dropped since, could be passed off as the newest. Ask its"
+                " administrators for one"
+            )
     yield from without_effect(configuration)
     yield from _metadata(configuration, seen.metadata)
     now = datetime.now(UTC)
-    for expiry in expiries(configuration, seen.keys):
-        if expiry.threshold(now) is not None:
-            yield f"tenant {expiry.tenant}: {expiry.warning(now)}" if expiry.tenant else expiry.warning(now)
+    for ending in endings(configuration, seen.keys, seen.metadata):
+        if ending.tenant not in configuration.broken and ending.threshold(now) is not None:
+            yield f"tenant {ending.tenant}: {ending.warning(now)}" if ending.tenant else ending.warning(now)
     if seen.trouble:
         yield f"our own certificates, the IdPs' clocks and fetched metadata are not looked at: {seen.trouble}"
     yield from map(str, not_yet(configuration))
@@ -117,14 +123,16 @@ def _metadata(configuration: Configuration, fetched: Iterable[Kept]) -> Iterator
             yield f"tenant {kept.tenant}: {kept.url} could not be fetched, {times}: {kept.failed}"
 
 
-def summary(tenant: Tenant, clock: Clock | None = None) -> str:
+def summary(tenant: Tenant, clock: Clock | None = None, valid_until: datetime | None = None) -> str:
     """One line: what a tenant's file makes the bridge do."""
     tiers = ", then ".join(map(_tier, tenant.identity))
     ends = max(map(certificate_end, tenant.provider.certificates)).date()
     measured = clock if clock and clock.provider == tenant.provider.entity_id else None
     return (
         f"{tenant.slug}: {tenant.name}; IdP {tenant.provider.entity_id}; identity by {tiers};"
-        f" gate {_gate(tenant.gate)}; IdP certificate until {ends}" + (_offset(tenant, measured) if measured else "")
+        f" gate {_gate(tenant.gate)}; IdP certificate until {ends}"
+        + (f"; IdP metadata until {valid_until.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if valid_until else "")
+        + (_offset(tenant, measured) if measured else "")
     )
 
 

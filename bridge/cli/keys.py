@@ -20,16 +20,21 @@ from bridge.cli.state import look
 from bridge.errors import BridgeError
 from bridge.idps.documents import load_settings
 from bridge.keys.custody import make
+from bridge.keys.resealing import reseal, retire_lost
 from bridge.keys.rollover import HEADERS, SAML, State, check_retirement, clock, name_of, ready_at, signer, state
+from bridge.printable import printable
 from bridge.saml.keys import certificate_end
-from bridge.settings.model import Configuration
+from bridge.settings.model import Configuration, SourceError
 from bridge.store import keys as rows
 from bridge.store.engine import Store, now_ms
-from bridge.store.keys import KeyRow, Kind
+from bridge.store.keys import KeyRow, Kind, MadeKey
 from bridge.store.migrate import migrate
 from bridge.store.sealing import Seal
 
 T = TypeVar("T")
+
+SHORTEST_ID = 6
+"""Of a beginning of an id: what is deleted for good is not to be hit by a slip of the finger."""
 
 keys = typer.Typer(no_args_is_help=True)
 app.add_typer(keys, name="keys")
@@ -72,31 +77,67 @@ def rotate(
     kind = _kind(configuration, use, tenant)
     service = configuration.service
     made = make(kind, service.public_url)
-    seal = Seal([secret.get_secret_value() for secret in service.secrets])
+    seal = _seal(configuration)
     there = _change(service.state, lambda connection: rows.add(connection, seal, kind, made))
     print(f"{name_of(kind)}: made {made.id}; {_next_step(there, kind)}")
 
 
 @keys.command(context_settings={"ignore_unknown_options": True})  # an id may begin with a dash
 def retire(
-    id: Annotated[str, typer.Argument(metavar="ID", help="The key's id, or a beginning of it that no other has.")],
+    id: Annotated[
+        str,
+        typer.Argument(
+            metavar="ID", help=f"The key's id, or its first {SHORTEST_ID} or more characters, if no other has the same."
+        ),
+    ],
     config: ConfigPath = DEFAULT_CONFIG,
+    lost: Annotated[
+        bool,
+        typer.Option(
+            "--lost",
+            help="The secret that it was sealed under is gone for good: delete it even where it is in use, and make"
+            " another if no other of its kind can be opened.",
+        ),
+    ] = False,
 ) -> None:
     """Delete a key for good. What it signed no longer verifies, and nothing encrypted to it can be read."""
     configuration = load_settings(config)
+    seal = _seal(configuration)
 
-    def work(connection: Connection) -> tuple[KeyRow, list[KeyRow]]:
+    def make_one(kind: Kind) -> MadeKey:
+        return make(kind, configuration.service.public_url)
+
+    def work(connection: Connection) -> tuple[KeyRow, Sequence[KeyRow]]:
         rows.hold_alone(connection)
         everything = rows.faces(connection)
         key = _named(everything, id)
+        wanted = _is_wanted(configuration, key.kind)
+        if lost:
+            return key, retire_lost(connection, seal, key, make_one if wanted else None)
         of_kind = [row for row in everything if row.kind == key.kind]
-        if _is_wanted(configuration, key.kind):
+        if wanted:
             check_retirement(of_kind, key, now_ms())
         rows.remove(connection, key.id)
         return key, [row for row in of_kind if row != key]
 
     key, rest = _change(configuration.service.state, work)
     print(f"{name_of(key.kind)}: retired {key.id}; {_what_remains(rest)}")
+
+
+@keys.command("reseal")
+def reseal_(config: ConfigPath = DEFAULT_CONFIG) -> None:
+    """Seal every key under the first of `secrets`, so that former ones can be dropped."""
+    configuration = load_settings(config)
+    seal = _seal(configuration)
+    anew, before = _change(configuration.service.state, lambda connection: reseal(connection, seal))
+    print(
+        f"{anew} {'key' if anew == 1 else 'keys'} sealed anew under the first of `secrets`, {before} already were; once"
+        " every node runs with that first secret, former ones are not needed for keys and may be dropped"
+    )
+
+
+def _seal(configuration: Configuration) -> Seal:
+    return Seal([secret.get_secret_value() for secret in configuration.service.secrets])
 
 
 def _kind(configuration: Configuration, use: Use, tenant: str | None) -> Kind:
@@ -107,7 +148,10 @@ def _kind(configuration: Configuration, use: Use, tenant: str | None) -> Kind:
     if tenant is None:
         return Kind(SAML)
     if tenant not in configuration.tenants:
-        raise BridgeError(f"there is no tenant {tenant} with a valid file; run `kombo-bridge check`")
+        broken = configuration.broken.get(tenant)
+        if isinstance(broken, SourceError):
+            raise BridgeError(f"the tenant {tenant} needs no other key while it has no metadata: {broken}")
+        raise BridgeError(f"there is no tenant {printable(tenant)} with a valid file; run `kombo-bridge check`")
     if not configuration.tenants[tenant].saml.own_keys:
         raise BridgeError(
             f"the tenant {tenant} has no SAML keys of its own: leave --tenant out, or write `own_keys: true` under its"
@@ -123,8 +167,10 @@ def _is_wanted(configuration: Configuration, kind: Kind) -> bool:
 
 
 def _named(everything: Iterable[KeyRow], id: str) -> KeyRow:
+    if len(id) < SHORTEST_ID:
+        raise BridgeError(f"write at least {SHORTEST_ID} characters of the key's id; see `kombo-bridge keys list`")
     found = [row for row in everything if row.id.startswith(id)]
-    if len(found) != 1 or not id:
+    if len(found) != 1:
         how_many = "no key has" if not found else f"{len(found)} keys have"
         raise BridgeError(f"{how_many} an id that begins with {id!r}; see `kombo-bridge keys list`")
     return found[0]

@@ -21,6 +21,7 @@ from bridge.idps.documents import load_settings
 from bridge.idps.fetch import Fetcher
 from bridge.idps.keeping import Keeping, Outcome, Renewal
 from bridge.idps.refresh import CLAIM_MS
+from bridge.printable import printable
 from bridge.settings.model import Configuration, MetadataUrl
 from bridge.store import idps
 from bridge.store.engine import Store, now_ms
@@ -154,7 +155,7 @@ def _ready(config: Path) -> Configuration:
 def _source(configuration: Configuration, slug: str) -> MetadataUrl:
     found = [source for source in configuration.metadata_urls if source.slug == slug]
     if not found:
-        raise BridgeError(f"there is no tenant {slug} with a valid file whose `saml.metadata` is a URL")
+        raise BridgeError(f"there is no tenant {printable(slug)} with a valid file whose `saml.metadata` is a URL")
     return found[-1]
 
 

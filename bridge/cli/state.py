@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from bridge.errors import StateError
 from bridge.store.engine import Store, exists
@@ -25,6 +26,14 @@ def look(url: str, work: Callable[[Connection], T]) -> T | None:
         try:
             return store.read_here(work)
         except StateError as error:
+            if not _is_of_another_version(error):
+                raise
             raise StateError(
                 f"{error}; a state of an older version becomes readable by `kombo-bridge serve`"
             ) from error
+
+
+def _is_of_another_version(error: StateError) -> bool:
+    """Whether the database answered that it has no such table or column: PostgreSQL and SQLite have names for that."""
+    cause = error.__cause__
+    return isinstance(cause, ProgrammingError) or (isinstance(cause, OperationalError) and "no such" in str(cause.orig))

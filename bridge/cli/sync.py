@@ -18,6 +18,7 @@ from bridge.errors import BridgeError, SettingsError
 from bridge.idps.documents import load_settings
 from bridge.kombo.client import KomboClient
 from bridge.kombo.transport import http_client
+from bridge.printable import printable
 from bridge.settings.model import Tenant
 from bridge.store.engine import Store
 from bridge.store.migrate import migrate
@@ -33,7 +34,7 @@ def sync(
     logs.configure()
     configuration = load_settings(config)
     if tenant is not None and tenant not in configuration.tenants:
-        raise BridgeError(f"there is no tenant {tenant} with a valid file; run `kombo-bridge check`")
+        raise BridgeError(f"there is no tenant {printable(tenant)} with a valid file; run `kombo-bridge check`")
     chosen = [configuration.tenants[tenant]] if tenant else list(configuration.tenants.values())
     migrate(configuration.service.state)
     good = asyncio.run(_sync_all(configuration.service.state, chosen))

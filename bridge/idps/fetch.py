@@ -26,7 +26,7 @@ import httpcore
 from bridge.bodies import ACCEPTED, BodyError, inflated
 from bridge.errors import BridgeError
 from bridge.hosts import DEFAULT_PORTS, authority, host_and_port, is_loopback
-from bridge.idps.addresses import Network, is_allowed, numeric, shown
+from bridge.idps.networks import Network, is_allowed, numeric, shown
 from bridge.printable import printable
 from bridge.saml.metadata import MAX_BYTES, MAX_URL
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Awaitable, Callable, Collection
 
 import structlog
@@ -16,6 +17,7 @@ from cachetools import TTLCache
 from bridge.errors import BridgeError, MetadataError, StateError
 from bridge.idps.fetch import Fetcher
 from bridge.idps.keeping import Keeping, Outcome
+from bridge.idps.waiting import Lane, Waiting
 from bridge.settings.model import Configuration, MetadataUrl, Tenant
 from bridge.store import idps
 from bridge.store.engine import Store, now_ms
@@ -24,6 +26,7 @@ from bridge.store.idps import Key
 TICK_SECONDS = 3.0
 AT_ONCE = 4
 CLAIM_MS = 60_000
+STALLING_SECONDS = 2.0
 LOOK_BACK_MS = 60_000
 FORGET_AFTER_MS = 30 * 86_400_000
 SWEEP_EVERY_MS = 86_400_000
@@ -58,7 +61,7 @@ class Refresher:
         self._noticing = asyncio.Lock()
         self._begun: set[Key] | None = None
         self._sources: tuple[Configuration | None, dict[Key, MetadataUrl]] = (None, {})
-        self._queue: asyncio.Queue[Key] = asyncio.Queue()
+        self._waiting = Waiting()
         self._swept_at = now_ms()
         self._asked: TTLCache[str, asyncio.Task[None]] = TTLCache(100_000, ASK_AGAIN_SECONDS)
         self._asking: set[asyncio.Task[None]] = set()
@@ -112,43 +115,52 @@ class Refresher:
         async with self._noticing:
             since = self._since - LOOK_BACK_MS
             found = await self._store.read(lambda connection: idps.fetched_since(connection, since))
-            slugs = {key.tenant for key, moment in found.items() if self._seen.get(key) != moment} | self._failed
-            if slugs:
-                await self._changed(slugs)
-            self._failed -= slugs
+            failed, self._failed = self._failed, set()
+            slugs = {key.tenant for key, moment in found.items() if self._seen.get(key) != moment} | failed
+            try:
+                if slugs:
+                    await self._changed(slugs)
+            except BaseException:
+                self._failed |= failed
+                raise
             self._seen, self._since = found, max(found.values(), default=self._since)
 
     async def _plan(self) -> None:
-        """Queue what is due, unless some still waits."""
-        if not self._queue.empty():
-            return
+        """Let what is due wait its turn."""
         if self._begun is None:
             self._begun = await self._store.read(idps.keys)
         sources = self._known()
         moment = now_ms()
-        due = await self._store.read(lambda connection: idps.due(connection, moment)) & sources.keys()
-        for key in due | (sources.keys() - self._begun):
-            self._queue.put_nowait(key)
+        due = await self._store.read(lambda connection: idps.due(connection, moment))
+        self._waiting.keep(sources)
+        self._waiting.add(sources.keys() - self._begun, Lane.NEW)
+        for lane, failing in ((Lane.DUE, False), (Lane.FAILED, True)):
+            self._waiting.add([key for key, times in due.items() if key in sources and bool(times) is failing], lane)
         if moment - self._swept_at > SWEEP_EVERY_MS:
             self._swept_at = moment
             await self._store.write(lambda c: idps.forget(c, sources.keys(), moment - FORGET_AFTER_MS))
 
     async def _work(self) -> None:
         while True:
-            key = await self._queue.get()
+            key = await self._waiting.take()
             try:
                 await self._turn(key)
             except BridgeError as error:
                 log.warning("metadata_refresh_failed", tenant=key.tenant, reason=str(error))
             except Exception:
                 log.exception("metadata_refresh_failed", tenant=key.tenant)
+            finally:
+                self._waiting.done(key)
 
     async def _turn(self, key: Key) -> None:
         source = self._known().get(key)
         if source is None or not await self._claim(key):
             return
+        started = time.monotonic()
         renewal = await self._keeping.renew(source)
-        if renewal.outcome is Outcome.FAILED and renewal.news and key.tenant in self._current().broken:
+        failed = renewal.outcome is Outcome.FAILED
+        self._waiting.judge(key, stalls=failed and time.monotonic() - started > STALLING_SECONDS)
+        if failed and renewal.news and key.tenant in self._current().broken:
             self._failed.add(key.tenant)
 
     async def _claim(self, key: Key) -> bool:

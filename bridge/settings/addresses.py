@@ -12,10 +12,15 @@ from typing import Annotated, Any, Literal, NamedTuple, Self
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, GetCoreSchemaHandler, WithJsonSchema
-from pydantic_core import CoreSchema
+from pydantic_core import CoreSchema, PydanticCustomError
 
 from bridge.hosts import DEFAULT_PORTS, authority, host_and_port, is_loopback
 from bridge.settings.written import from_text, written_as_text
+
+
+def unusable(text: str, advice: str) -> ValueError:
+    """What to raise for a URL. One with an @ may hold somebody's password, and is not quoted back."""
+    return PydanticCustomError("secret", advice) if "@" in text else ValueError(advice)
 
 
 def _host_or_none(text: str) -> tuple[str, int | None]:
@@ -69,7 +74,7 @@ class Upstream:
             host, port = _host_or_none(rest[2:])
             if host and port != 0:
                 return cls("https" if scheme == "https" else "http", host, port or DEFAULT_PORTS[scheme])
-        raise ValueError("write http://HOST:PORT, https://HOST:PORT or unix:/PATH, with nothing behind the port")
+        raise unusable(text, "write http://HOST:PORT, https://HOST:PORT or unix:/PATH, with nothing behind the port")
 
     def __str__(self) -> str:
         if self.scheme == "unix":
@@ -86,7 +91,9 @@ def origin(text: str) -> str:
     scheme, _, rest = text.partition("://")
     host, port = _host_or_none(rest)
     if scheme not in DEFAULT_PORTS or not host or port == 0:
-        raise ValueError("write scheme://host or scheme://host:port and nothing behind it: https://learn.example.com")
+        raise unusable(
+            text, "write scheme://host or scheme://host:port and nothing behind it: https://learn.example.com"
+        )
     if scheme == "http" and not is_loopback(host):
         raise ValueError("write https://…: plain http is for loopback only (127.0.0.1, localhost)")
     return f"{scheme}://{authority(host, port, scheme)}"
@@ -102,14 +109,14 @@ def _host(text: str) -> str:
 def _http_url(text: str) -> str:
     advice = "write an address such as https://api.kombo.dev/v1, without user, query or fragment"
     if not text.isascii() or not text.isprintable() or any(character in text for character in " ?#\\"):
-        raise ValueError(advice)
+        raise unusable(text, advice)
     try:
         url = urlsplit(text)
         host, port = host_and_port(url.netloc)
     except ValueError:
-        raise ValueError(advice) from None
+        raise unusable(text, advice) from None
     if url.scheme not in DEFAULT_PORTS or port == 0:
-        raise ValueError(advice)
+        raise unusable(text, advice)
     if url.scheme == "http" and not is_loopback(host):
         raise ValueError(
             "write https://…: plain http is for loopback only, since the API key travels with each request"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -115,6 +115,8 @@ class SettingsFiles:
         self._report(reread)
         now = self._configured(service, before.generation + 1)
         if _content(now) == _content(before):
+            if now.valid_until != before.valid_until:  # it rolls on: nobody need be told
+                self.configuration = replace(before, valid_until=now.valid_until)
             return None
         # Now rather than on the event loop, when the first request asks for them.
         _ = now.by_host, now.by_domain
@@ -123,7 +125,7 @@ class SettingsFiles:
 
     def _configured(self, service: Service, generation: int) -> Configuration:
         settled = self._settled
-        return Configuration(service, settled.tenants, settled.broken, generation, settled.metadata_urls)
+        return Configuration(service, settled.tenants, settled.broken, generation, settled.metadata_urls, settled.ends)
 
     def _settle(self) -> Settled:
         latest = {_slug(path): self._tenants[path].latest for path in sorted(self._tenants)}

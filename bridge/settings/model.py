@@ -8,8 +8,8 @@ of the JSON Schemas, so each field says what it means.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import Annotated, Literal
@@ -301,7 +301,8 @@ class Configuration:
     """One generation of settings: what is in force until the next reload.
 
     A tenant that has never been valid stands in `broken` with what is wrong with it, and so does one whose metadata is
-    no longer; the others serve. `metadata_urls` are those in use and those whose metadata is awaited.
+    no longer; the others serve. `metadata_urls` are those in use and those whose metadata is awaited. `valid_until` is
+    what metadata says of its own end, by tenant; where that is past, the tenant stands in `broken`.
     """
 
     service: Service
@@ -309,6 +310,7 @@ class Configuration:
     broken: Mapping[str, SettingsError]
     generation: int = 0
     metadata_urls: tuple[MetadataUrl, ...] = ()
+    valid_until: Mapping[str, datetime] = field(default_factory=dict)
 
     @property
     def problems(self) -> tuple[Problem, ...]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from bridge.errors import Problem, SettingsError
@@ -20,10 +20,14 @@ from bridge.settings.tenant import TenantReading, Unshared
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """The tenants in force, and what is wrong with files, by slug; a slug may stand in both."""
+    """The tenants in force, and what is wrong with files, by slug; a slug may stand in both.
+
+    `ends` is what the metadata in force says of its validity, or what was in force until it ended.
+    """
 
     readings: Mapping[str, TenantReading]
     errors: Mapping[str, SettingsError]
+    ends: Mapping[str, datetime] = field(default_factory=dict)
 
     @property
     def tenants(self) -> dict[str, Tenant]:
@@ -71,7 +75,18 @@ def settle(
                 chosen[slug] = before
             else:
                 del chosen[slug]
-    return Settled(chosen, errors)
+    return Settled(chosen, errors, _ends(latest, chosen, now))
+
+
+def _ends(
+    latest: Mapping[str, TenantReading | SettingsError], chosen: Mapping[str, TenantReading], now: datetime
+) -> dict[str, datetime]:
+    over = {
+        slug: reading
+        for slug, reading in latest.items()
+        if isinstance(reading, TenantReading) and has_expired(reading.valid_until, now)
+    }
+    return {slug: reading.valid_until for slug, reading in (over | dict(chosen)).items() if reading.valid_until}
 
 
 def _error(reading: TenantReading | SettingsError, now: datetime) -> SettingsError | None:

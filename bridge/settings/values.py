@@ -27,7 +27,7 @@ from pydantic import (
 from pydantic_core import CoreSchema, PydanticCustomError
 
 from bridge.hosts import host_and_port, is_loopback
-from bridge.settings.addresses import Address, EmailDomain, Host, HttpUrl, Network, Origin, Upstream, origin
+from bridge.settings.addresses import Address, EmailDomain, Host, HttpUrl, Network, Origin, Upstream, origin, unusable
 from bridge.settings.written import folder_of, from_text, written_as_text
 
 Slug = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
@@ -36,7 +36,8 @@ _PARAMETER = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _HEADER = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,63}")
 _TOKEN = re.compile(r"[!-~]+")
 _URL = re.compile(r"https?://[!$-;=?-\[\]_a-z~]+", re.IGNORECASE)
-_METADATA_URL = "write an address such as https://idp.acme.com/metadata, without user or fragment"
+_LIKE_A_URL = re.compile(r"\s*https?:|.*://", re.IGNORECASE | re.DOTALL)
+_METADATA_URL = "write an address such as https://idp.acme.com/metadata, without user or fragment, or a file's name"
 _OWN_HEADERS = re.compile(
     r"(x-kombo-|x-forwarded-).*|host|(proxy-)?connection|keep-alive|content-length|transfer-encoding|te|trailer|upgrade"
     r"|expect|cookie|forwarded|proxy-authorization",
@@ -135,17 +136,17 @@ def _file_name(text: str) -> Path:
 
 
 def _metadata_source(text: str) -> Path | str:
-    if not re.match(r"https?:", text, re.IGNORECASE):
+    if not _LIKE_A_URL.match(text):
         return _file_name(text)
     try:
         url = urlsplit(text)
         host, port = host_and_port(url.netloc)
     except ValueError:
-        raise ValueError(_METADATA_URL) from None
+        raise unusable(text, _METADATA_URL) from None
     if not _URL.fullmatch(text) or "#" in text or port == 0 or len(text) > 2048:
-        raise ValueError(_METADATA_URL)
+        raise unusable(text, _METADATA_URL)
     if url.scheme != "https" and not (url.scheme == "http" and is_loopback(host)):
-        raise ValueError("write https://…: whoever changes the metadata on the way decides who signs in")
+        raise unusable(text, "write https://…: whoever changes the metadata on the way decides who signs in")
     return text
 
 

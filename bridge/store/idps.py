@@ -85,9 +85,10 @@ def fetched_since(connection: Connection, moment: int) -> dict[Key, int]:
     return {Key(row.tenant, row.url): row.fetched_at for row in found}
 
 
-def due(connection: Connection, moment: int) -> set[Key]:
-    """What is to be fetched by then."""
-    return {Key(*row) for row in connection.execute(select(_row.tenant, _row.url).where(_row.next_at <= moment))}
+def due(connection: Connection, moment: int) -> dict[Key, int]:
+    """What is to be fetched by then, with how often in a row that has failed."""
+    found = connection.execute(select(_row.tenant, _row.url, _row.failures).where(_row.next_at <= moment))
+    return {Key(row.tenant, row.url): row.failures for row in found}
 
 
 def claim(connection: Connection, key: Key, until: int) -> bool:

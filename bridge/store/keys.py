@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, select, text
+from sqlalchemy import Connection, delete, func, insert, select, text, update
 
 from bridge.store import tables
 from bridge.store.engine import now_ms
@@ -108,6 +108,13 @@ def add(connection: Connection, seal: Seal, kind: Kind, made: MadeKey) -> list[S
     others = of_kind(connection, kind)
     for other in others:
         other.opened(seal)
+    return add_regardless(connection, seal, kind, made)
+
+
+def add_regardless(connection: Connection, seal: Seal, kind: Kind, made: MadeKey) -> list[SealedKey]:
+    """As `add`, whether the others can be opened or not: for who has found out that they are lost."""
+    hold_alone(connection)
+    others = of_kind(connection, kind)
     newest = others[-1].created_at if others else 0
     _insert(connection, seal, kind, made, max(now_ms(), newest + 1))
     return of_kind(connection, kind)
@@ -126,6 +133,16 @@ def add_first(connection: Connection, seal: Seal, kind: Kind, made: MadeKey) -> 
 def remove(connection: Connection, id: str) -> None:
     """Forget a key for good. Whether it may go is the caller's to judge, who holds the table alone."""
     connection.execute(delete(tables.keys).where(_key.id == id))
+
+
+def all_sealed(connection: Connection) -> list[SealedKey]:
+    """Every key as it lies in the state, the oldest first."""
+    return [_sealed(row) for row in connection.execute(select(*_FACE, _key.sealed).order_by(_key.created_at))]
+
+
+def put_under_new_seal(connection: Connection, id: str, sealed: str) -> None:
+    """Replace what lies in the state for a key by the same, sealed anew."""
+    connection.execute(update(tables.keys).where(_key.id == id).values(sealed=sealed))
 
 
 def hold_alone(connection: Connection) -> None:

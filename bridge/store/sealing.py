@@ -16,7 +16,8 @@ class Seal:
     """Encrypts with the first secret, opens with any: secrets are rotated by putting a new one in front."""
 
     def __init__(self, secrets: Sequence[str]) -> None:
-        self._fernet = MultiFernet([Fernet(_derive(secret)) for secret in secrets])
+        each = [Fernet(_derive(secret)) for secret in secrets]
+        self._first, self._fernet = each[0], MultiFernet(each)
 
     def close(self, content: bytes) -> str:
         return self._fernet.encrypt(content).decode("ascii")
@@ -29,6 +30,22 @@ class Seal:
             raise StateError(
                 "a key in the state was sealed under another secret; put the former secret back at the end of `secrets`"
             ) from error
+
+    def opens(self, sealed: str) -> bool:
+        """Whether one of the secrets fits."""
+        return _fits(self._fernet, sealed)
+
+    def is_newest(self, sealed: str) -> bool:
+        """Whether the first secret fits, so that the others are not needed for it."""
+        return _fits(self._first, sealed)
+
+
+def _fits(fernet: Fernet | MultiFernet, sealed: str) -> bool:
+    try:
+        fernet.decrypt(sealed.encode("ascii"))
+    except InvalidToken:
+        return False
+    return True
 
 
 def _derive(secret: str) -> bytes:

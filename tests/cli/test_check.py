@@ -138,6 +138,18 @@ def test_an_idps_certificate_that_ends_is_a_note_and_no_finding(copy: Path) -> N
     assert ", in 5 days: it is accepted all the same" in result.stdout
 
 
+def test_metadata_that_ends_is_a_note_and_no_finding(copy: Path) -> None:
+    metadata = copy / "config" / "tenants" / "acme-idp.xml"
+    end = datetime.now(UTC) + timedelta(days=5, hours=1)
+    metadata.write_text(
+        metadata.read_text().replace(" entityID=", f' validUntil="{end:%Y-%m-%dT%H:%M:%SZ}" entityID=', 1)
+    )
+    result = run(cwd=copy)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert f"; IdP metadata until {end:%Y-%m-%d %H:%M} UTC\n" in result.stdout
+    assert f"note: tenant acme: the IdP's metadata ends on {end.date()}, in 5 days, by its validUntil" in result.stdout
+
+
 @pytest.fixture
 def url(copy: Path) -> str:
     return f"sqlite:///{copy}/config/var/bridge.db"

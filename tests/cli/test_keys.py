@@ -72,12 +72,12 @@ class Shell:
             older = update(tables.keys).values(created_at=tables.keys.c.created_at - milliseconds)
             asyncio.run(store.write(lambda c: c.execute(older)))
 
-    def start_once(self) -> None:
+    def start_once(self, secret: str = SECRET) -> None:
         """What the service's first start does."""
         configuration = self.deployment.load()
         migrate(configuration.service.state)
         with closing(Store(configuration.service.state)) as store:
-            asyncio.run(Keys(store, Seal([SECRET]), lambda: configuration).load())
+            asyncio.run(Keys(store, Seal([secret]), lambda: configuration).load())
 
 
 @pytest.fixture
@@ -195,22 +195,28 @@ def test_no_last_key_goes(shell: Shell) -> None:
 def test_a_beginning_of_the_id_is_enough_if_no_other_has_it(shell: Shell) -> None:
     shell("rotate", "saml")
     old, new = shell.ids("saml")
-    assert "no key has an id that begins with 'zz'" in shell("retire", "zz").err
-    assert "4 keys have an id that begins with ''" in shell("retire", "").err
-    beginning = next(old[:length] for length in range(1, 33) if not new.startswith(old[:length]))
-    with_others = [key["id"] for key in json.loads(shell("list", "--json").out)]
-    while sum(id.startswith(beginning) for id in with_others) > 1:
-        beginning = old[: len(beginning) + 1]
-    assert shell("retire", beginning).code == 0
+    assert "no key has an id that begins with 'zzzzzz'" in shell("retire", "zzzzzz").err
+    for short in ("", old[0], old[:5]):
+        assert "write at least 6 characters of the key's id" in shell("retire", short).err
+    assert shell("retire", old[:6]).code == 0
     assert shell.ids("saml") == [new]
 
 
 def test_an_id_that_begins_with_a_dash(shell: Shell) -> None:
     key = made("stamp", 7)
     with closing(Store(f"sqlite:///{shell.deployment.folder}/bridge.db")) as store:
-        dashed = rows.MadeKey(f"-h-{key.id[3:]}", key.private_pem)
+        dashed = rows.MadeKey(f"-h-end{key.id[6:]}", key.private_pem)
         asyncio.run(store.write(lambda c: rows.add(c, Seal([SECRET]), Kind("stamp"), dashed)))
-    assert shell("retire", "-h-").out.startswith("headers: retired -h-")
+    assert shell("retire", "-h-end").out.startswith("headers: retired -h-end")
+
+
+def test_an_id_that_begins_two_of_them(shell: Shell) -> None:
+    key = made("stamp", 7)
+    with closing(Store(f"sqlite:///{shell.deployment.folder}/bridge.db")) as store:
+        for end in ("one", "two"):
+            twin = rows.MadeKey(f"twins-{end}", key.private_pem)
+            asyncio.run(store.write(lambda c, twin=twin: rows.add(c, Seal([SECRET]), Kind("stamp"), twin)))
+    assert "2 keys have an id that begins with 'twins-'" in shell("retire", "twins-").err
 
 
 @pytest.mark.parametrize(
@@ -218,6 +224,8 @@ def test_an_id_that_begins_with_a_dash(shell: Shell) -> None:
     [
         (["rotate", "saml", "--tenant", "globex"], 1, "the tenant globex has no SAML keys of its own"),
         (["rotate", "saml", "--tenant", "nobody"], 1, "there is no tenant nobody with a valid file"),
+        (["rotate", "saml", "--tenant", "no\x1b[2Jbody"], 1, "there is no tenant no\ufffd[2Jbody with"),
+        (["retire", "a" * 40, "--lost"], 1, "no key has an id that begins with"),
         (["rotate", "headers", "--tenant", "acme"], 2, "Invalid value for --tenant"),
         (["rotate", "everything"], 2, "Invalid value"),
         (["rotate"], 2, "Missing argument"),
@@ -254,3 +262,100 @@ def test_looking_changes_no_state_of_another_version(shell: Shell) -> None:
     assert "a state of an older version becomes readable by `kombo-bridge serve`" in said.err
     with closing(sqlite3.connect(database)) as connection:
         assert connection.execute("SELECT * FROM sqlite_master").fetchall() == []
+
+
+def test_a_tenant_that_waits_for_its_metadata_has_no_other_key_made(shell: Shell) -> None:
+    shell.deployment.tenants["acme"]["saml"]["metadata"] = "https://idp.example.com/metadata"
+    shell.deployment.write()
+    said = shell("rotate", "saml", "--tenant", "acme")
+    assert (said.code, said.err.count("\n")) == (1, 1)
+    assert "the tenant acme needs no other key while it has no metadata: " in said.err
+    assert "https://idp.example.com/metadata is yet to be fetched" in said.err
+
+
+class TestSecrets:
+    """One is replaced by another, or lost."""
+
+    FORMER, NEW = SECRET, "quite another secret of the tests, long enough"
+
+    def under(self, shell: Shell, *secrets: str) -> None:
+        shell.deployment.service["secrets"] = list(secrets)
+        shell.deployment.write()
+
+    def test_resealing_lets_the_former_secret_go(self, shell: Shell) -> None:
+        before = shell("list", "--json").out
+        self.under(shell, self.NEW, self.FORMER)
+        shell("rotate", "saml")
+        said = shell("reseal")
+        assert (said.code, said.err, said.out.count("\n")) == (0, "", 1)
+        assert said.out.startswith("3 keys sealed anew under the first of `secrets`, 1 already were; once every node")
+        assert shell("reseal").out.startswith("0 keys sealed anew under the first of `secrets`, 4 already were; ")
+        self.under(shell, self.NEW)
+        assert shell("rotate", "headers").code == 0
+        assert shell("reseal").code == 0
+        kept = {key["id"] for key in json.loads(before)}
+        assert kept < {key["id"] for key in json.loads(shell("list", "--json").out)}
+
+    def test_nothing_is_resealed_while_a_key_does_not_open(self, shell: Shell) -> None:
+        self.under(shell, self.NEW)
+        said = shell("reseal")
+        assert (said.code, said.out, said.err.count("\n")) == (1, "", 1)
+        assert "put the former secret back at the end of `secrets`" in said.err
+        ids = shell.ids("headers") + shell.ids("saml") + shell.ids("saml", "acme")
+        assert all(id in said.err for id in ids)
+        assert "keys retire ID --lost`" in said.err
+        self.under(shell, self.FORMER)
+        assert shell("reseal").out.startswith("0 keys sealed anew")
+
+    def test_of_many_that_do_not_open_a_few_are_named(self, shell: Shell) -> None:
+        for _ in range(4):
+            shell("rotate", "saml")
+        self.under(shell, self.NEW)
+        said = shell("reseal").err
+        assert ", 2 more: put" in said
+
+    def test_the_keys_of_a_lost_secret_are_replaced_one_by_one(self, shell: Shell) -> None:
+        lost = shell.ids("headers") + shell.ids("saml") + shell.ids("saml", "acme")
+        self.under(shell, self.NEW)
+        for id in lost:
+            assert "is the last key" in shell("retire", id).err
+            said = shell("retire", id, "--lost")
+            assert (said.code, said.err) == (0, "")
+            assert f"retired {id}; " in said.out
+            assert " signs" in said.out
+        new = shell.ids("headers") + shell.ids("saml") + shell.ids("saml", "acme")
+        assert len(new) == len(lost)
+        assert not set(new) & set(lost)
+        assert shell("reseal").out.startswith("0 keys sealed anew under the first of `secrets`, 3 already were")
+        shell.start_once(self.NEW)
+
+    def test_where_another_opens_none_is_made(self, shell: Shell) -> None:
+        [lost] = shell.ids("saml")
+        self.under(shell, self.NEW, self.FORMER)
+        shell("rotate", "saml")
+        other = shell.ids("saml")[1]
+        self.under(shell, self.NEW)
+        assert shell("retire", lost, "--lost").out.startswith(f"saml: retired {lost}; {other} signs; ")
+        assert shell.ids("saml") == [other]
+
+    def test_what_opens_is_not_lost(self, shell: Shell) -> None:
+        [id] = shell.ids("headers")
+        said = shell("retire", id, "--lost")
+        assert f"{id} opens under one of `secrets`, so it is not lost" in said.err
+        assert said.code == 1
+        assert shell.ids("headers") == [id]
+
+    def test_nobody_gets_another_who_needs_none(self, shell: Shell) -> None:
+        [own] = shell.ids("saml", "acme")
+        del shell.deployment.tenants["acme"]["saml"]["own_keys"]
+        self.under(shell, self.NEW)
+        assert shell("retire", own, "--lost").out.endswith("; there is none left, and nobody needs one\n")
+
+
+def test_a_state_out_of_reach_is_not_called_an_older_one(shell: Shell) -> None:
+    shell.deployment.service["state"] = "postgresql://nobody@127.0.0.1:1/nothing"
+    shell.deployment.write()
+    said = shell("list")
+    assert (said.code, said.out) == (1, "")
+    assert "could not be read or written" in said.err
+    assert "older version" not in said.err

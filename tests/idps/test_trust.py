@@ -10,6 +10,7 @@ import pytest
 from lxml import etree
 from structlog.testing import capture_logs
 
+from bridge.cli.check import check
 from bridge.idps.keeping import LAST_RETRY, LONGEST, SHORTEST, Outcome, interval, pause
 from bridge.saml.metadata import Metadata
 from bridge.saml.signing import sign_element
@@ -133,6 +134,21 @@ class TestPinned:
             await fetched_again(customer, node)
             assert "not signed by the key" in str((await node.row()).failed)
             assert node.certificates == (pem("idp"),)
+
+    @pytest.mark.parametrize("says", [True, False])
+    def test_check_notes_a_signed_document_without_end(
+        self, customer: Customer, capsys: pytest.CaptureFixture[str], *, says: bool
+    ) -> None:
+        tenants = customer.folder.path / "tenants"
+        root = etree.fromstring(metadata("idp", attributes='ID="_1"'))
+        if says:
+            root.set("validUntil", stamp(timedelta(days=60)))
+        sign_element(root, key("signer"))
+        (tenants / "signed.xml").write_bytes(etree.tostring(root))
+        (tenants / "signer.pem").write_text(pem("signer"))
+        customer.folder.tenant("acme", "saml: {metadata: signed.xml, metadata_certificate: signer.pem}")
+        check(customer.folder.bridge)
+        assert ("the signed metadata has no validUntil" in capsys.readouterr().out) is not says
 
     async def test_another_certificate_is_asked_of_what_is_there_already(self, customer: Customer) -> None:
         async with customer.alive() as node:

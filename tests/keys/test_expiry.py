@@ -9,11 +9,12 @@ import pytest
 from structlog.testing import capture_logs
 
 from bridge.keys.custody import HeldKeys
-from bridge.keys.expiry import DAY, Expiry, ExpiryWatch, expiries
+from bridge.keys.expiry import DAY, Expiry, ExpiryWatch, MetadataEnd, expiries, metadata_ends
 from bridge.keys.rollover import HEADERS, SAML
 from bridge.saml.keys import certificate_end
 from bridge.settings.model import Configuration
-from bridge.store.engine import Store
+from bridge.store.engine import Store, moment_ms
+from bridge.store.idps import Kept
 from tests.support.certificates import certificate
 from tests.support.keys import stored
 
@@ -33,7 +34,7 @@ def with_certificates(configuration: Configuration, slug: str, *days: float) -> 
     [(31, None), (30.01, None), (30, 30), (8, 30), (7, 7), (0.5, 7), (0, 0), (-0.01, 0), (-4000, 0)],
 )
 def test_the_thresholds(days: float, threshold: int | None) -> None:
-    assert Expiry("acme", None, NOW + days * DAY).threshold(NOW) == threshold
+    assert Expiry("acme", NOW + days * DAY, None).threshold(NOW) == threshold
 
 
 def test_of_an_idps_certificates_the_one_that_ends_last_counts(configuration: Configuration) -> None:
@@ -51,10 +52,10 @@ def test_of_our_own_only_those_in_use_count(configuration: Configuration) -> Non
 @pytest.mark.parametrize(
     ("expiry", "said"),
     [
-        (Expiry("acme", None, NOW + 6.5 * DAY), "ends on 2026-11-29, in 6 days: it is accepted all the same"),
-        (Expiry("acme", None, NOW - DAY), "ended on 2026-11-21: it is accepted"),
-        (Expiry(None, "ab12", NOW + 6.5 * DAY), "ab12 ends on 2026-11-29, in 6 days: run `kombo-bridge keys rotate"),
-        (Expiry("acme", "ab12", NOW - DAY), "run `kombo-bridge keys rotate saml --tenant acme`, give the IdPs"),
+        (Expiry("acme", NOW + 6.5 * DAY, None), "ends on 2026-11-29, in 6 days: it is accepted all the same"),
+        (Expiry("acme", NOW - DAY, None), "ended on 2026-11-21: it is accepted"),
+        (Expiry(None, NOW + 6.5 * DAY, "ab12"), "ab12 ends on 2026-11-29, in 6 days: run `kombo-bridge keys rotate"),
+        (Expiry("acme", NOW - DAY, "ab12"), "run `kombo-bridge keys rotate saml --tenant acme`, give the IdPs"),
     ],
 )
 def test_the_warning_says_when_and_what_to_do(expiry: Expiry, said: str) -> None:
@@ -88,3 +89,77 @@ async def test_nothing_close_writes_nothing(store: Store, configuration: Configu
         await ExpiryWatch(store, HeldKeys([stored(SAML, 1)]), lambda: configuration).look(NOW)
     assert logs == []
     assert await store.read(lambda c: c.exec_driver_sql("SELECT count(*) FROM used").scalar_one()) == 0
+
+
+URL = "https://idp.example.com/metadata"
+
+
+def kept(fetched: datetime, **changes: str) -> Kept:
+    row = Kept("acme", URL, "idp", None, moment_ms(fetched), moment_ms(fetched), 0, None, None, 0)
+    return replace(row, **changes)  # type: ignore[arg-type]  # only texts are changed here
+
+
+def with_validity(configuration: Configuration, end: datetime, metadata: str | None = None) -> Configuration:
+    """Acme alone, with metadata that ends then; from a URL if one is given."""
+    acme = configuration.tenants["acme"]
+    if metadata:
+        acme = acme.model_copy(update={"saml": acme.saml.model_copy(update={"metadata": metadata})})
+    return replace(configuration, tenants={"acme": acme}, valid_until={"acme": end})
+
+
+@pytest.mark.parametrize(
+    ("days", "threshold"), [(31, None), (30, 30), (8, 30), (7, 7), (0.5, 7), (0, 0), (-0.01, 0), (-4000, 0)]
+)
+def test_a_file_ends_as_certificates_do(days: float, threshold: int | None) -> None:
+    assert MetadataEnd("acme", NOW + days * DAY).threshold(NOW) == threshold
+
+
+@pytest.mark.parametrize(
+    ("valid", "left", "threshold"),
+    [
+        (14, 13, None),
+        (14, 3.6, None),
+        (14, 3.4, 7),
+        (14, 0, 0),
+        (14, -1, 0),
+        (0.04, 0.02, None),  # an hour: fetched anew every half
+        (0.04, 0.009, 7),
+        (365, 90, None),
+        (365, 31, None),
+        (365, 30, 30),
+    ],
+)
+def test_a_document_from_a_url_ends_where_no_newer_one_comes(valid: float, left: float, threshold: int | None) -> None:
+    end = NOW + left * DAY
+    assert MetadataEnd("acme", end, kept(end - valid * DAY)).threshold(NOW) == threshold
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        (None, "in 3 days, by its validUntil; then nobody can log in: ask the IdP's administrators for the newer file"),
+        (kept(NOW), f"{URL} still has nothing newer"),
+        (kept(NOW, failed="no answer"), f"{URL} could not be fetched lately: no answer"),
+        (kept(NOW, held="another"), "newer metadata is held, see `kombo-bridge metadata accept acme`"),
+    ],
+)
+def test_what_to_do_about_metadata_that_ends(row: Kept | None, said: str) -> None:
+    assert said in MetadataEnd("acme", NOW + 3.5 * DAY, row).warning(NOW)
+    assert "ended on 2026-11-21, by its validUntil; nobody can" in MetadataEnd("acme", NOW - DAY, row).warning(NOW)
+
+
+def test_the_end_of_a_url_that_the_state_does_not_know_is_not_judged(configuration: Configuration) -> None:
+    close = with_validity(configuration, NOW + DAY, URL)
+    assert list(metadata_ends(close, [])) == []
+    assert list(metadata_ends(close, [kept(NOW)])) == [MetadataEnd("acme", NOW + DAY, kept(NOW))]
+    assert list(metadata_ends(with_validity(configuration, NOW + DAY), [])) == [MetadataEnd("acme", NOW + DAY)]
+
+
+async def test_metadata_is_logged_as_certificates_are(store: Store, configuration: Configuration) -> None:
+    close = with_validity(configuration, NOW + 7.8 * DAY)
+    watch = ExpiryWatch(store, HeldKeys(), lambda: close)
+    with capture_logs() as logs:
+        for hours in (0, 11, 20, 21):
+            await watch.look(NOW + timedelta(hours=hours))
+    found = [(line["tenant"], line["threshold"]) for line in logs if line["event"] == "metadata_ends"]
+    assert found == [("acme", 30), ("acme", 7)]

@@ -102,6 +102,23 @@ async def test_what_the_state_knows_of_idps(store: Store, configuration: Configu
     assert (await samples(metrics))["idp_metadata_held"] == {("globex",): 1}
 
 
+async def test_the_validity_of_metadata(store: Store, configuration: Configuration) -> None:
+    ends = {"acme": NOW + 20 * DAY, "globex": NOW + 5 * DAY, "gone": NOW - DAY}
+    metrics = Metrics(store, HeldKeys(), lambda: replace(configuration, valid_until=ends))
+    await fetched(store, "globex", URL, 0)
+    row = tables.idp_metadata.c
+
+    async def ending(days_ago: int) -> dict[tuple[str, ...], float]:
+        moment = moment_ms(NOW - days_ago * DAY)
+        await store.write(lambda c: c.execute(update(tables.idp_metadata).values({row.fetched_at: moment})))
+        found = await samples(metrics)
+        assert found["idp_metadata_valid_days_left"] == {("acme",): 20, ("globex",): 5, ("gone",): -1}
+        return found["idp_metadata_ending"]
+
+    assert await ending(2) == {("acme",): 1, ("globex",): 0, ("gone",): 1}
+    assert await ending(16) == {("acme",): 1, ("globex",): 1, ("gone",): 1}
+
+
 async def test_without_the_state_the_rest_is_still_said(store: Store, configuration: Configuration) -> None:
     await store.write(lambda c: c.exec_driver_sql("DROP TABLE idp_clocks"))
     found = await samples(Metrics(store, HeldKeys(), lambda: configuration))

@@ -212,6 +212,7 @@ async def test_every_cookie_is_as_documented(scene: Scene) -> None:
             assert name.startswith(PREFIX)
             assert cookie["secure"] and cookie["httpOnly"]
             assert (cookie["path"], cookie["domain"]) == ("/", "127.0.0.1")
-            assert cookie["sameSite"] == ("None" if name.startswith(f"{PREFIX}login-") else "Lax")
+            crosses = name.startswith((f"{PREFIX}login-", f"{PREFIX}since"))
+            assert cookie["sameSite"] == ("None" if crosses else "Lax"), name
             assert "partitionKey" not in cookie
         assert "kombo-bridge" not in await tab_.page.evaluate("document.cookie")

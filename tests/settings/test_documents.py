@@ -140,9 +140,12 @@ def test_an_older_validity_does_not_outlive_a_newer_one(folder: Folder, shelf: S
     assert first
     assert files.valid_until == first + timedelta(hours=1)
     assert files.configuration.tenants["acme"] is good
+    assert files.configuration.valid_until == {"acme": files.valid_until}
+    assert files.configuration.generation == 0
     shelf.known["acme", URL] = Known(document(folder))
     files.documents_changed(["acme"])
     assert files.valid_until is None
+    assert files.configuration.valid_until == {}
 
 
 @pytest.mark.parametrize("by", ["file", "url"])
@@ -162,6 +165,7 @@ async def test_metadata_in_force_ends_with_its_validity(folder: Folder, shelf: S
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
     assert "acme" not in ended.tenants
+    assert ended.valid_until["acme"] <= datetime.now(UTC)
     assert problem(ended, folder).startswith("tenants/acme.yaml:1: `saml.metadata`: the IdP's metadata was valid until")
     assert changes.empty()
     assert [log["event"] for log in logs].count("settings_invalid") == 1
@@ -171,6 +175,7 @@ def test_metadata_that_is_over_is_not_taken(folder: Folder) -> None:
     over = document(folder, validUntil="2020-01-01T00:00:00Z")
     (folder.path / "tenants" / "over.xml").write_bytes(over)
     folder.tenant("acme", "\nsaml: {metadata: over.xml}")
+    assert folder.load().valid_until == {"acme": datetime(2020, 1, 1, tzinfo=UTC)}
     assert folder.problems() == [
         "tenants/acme.yaml:2: `saml.metadata`: the IdP's metadata was valid until 2020-01-01 00:00 UTC and not longer"
     ]

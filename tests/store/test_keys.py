@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import Connection, select
 
 from bridge.errors import StateError
+from bridge.keys.resealing import Resealed, reseal, retire_lost
 from bridge.store import clocks, keys, tables
 from bridge.store.clocks import Clock
 from bridge.store.engine import Store, now_ms
@@ -90,6 +91,45 @@ async def test_any_number_of_keys_is_fetched(store: Store, monkeypatch: pytest.M
         await add(store, SAML, name)
     found = await store.read(partial(keys.fetch, wanted=["a", "b", "c", "gone"]))
     assert {key.id for key in found} == {"a", "b", "c"}
+
+
+async def test_resealing_is_done_for_all_or_for_none(store: Store) -> None:
+    former, both, new = SEAL, Seal(["n" * 32, "s" * 32]), Seal(["n" * 32])
+    for kind, name in ((STAMP, "a"), (SAML, "b"), (ACME, "c")):
+        await add(store, kind, name, former)
+    before = await store.read(keys.all_sealed)
+    await add(store, Kind("saml", "lost"), "d", Seal(["l" * 32]))
+    with pytest.raises(StateError, match="none of `secrets` opens d for saml of lost: put the former secret back"):
+        await store.write(partial(reseal, seal=both))
+    assert (await store.read(keys.all_sealed))[:3] == before
+    [lost] = await store.read(partial(keys.of_kind, kind=Kind("saml", "lost")))
+    assert await store.write(partial(retire_lost, seal=both, key=lost, make=None)) == []
+    assert await store.write(partial(reseal, seal=both)) == Resealed(3, 0)
+    assert await store.write(partial(reseal, seal=both)) == Resealed(0, 3)
+    after = await store.read(keys.all_sealed)
+    assert [key.opened(new).private_pem for key in after] == [key.opened(former).private_pem for key in before]
+    assert [(key.id, key.kind, key.created_at, key.certificate) for key in after] == [
+        (key.id, key.kind, key.created_at, key.certificate) for key in before
+    ]
+
+
+async def test_a_lost_key_is_followed_by_one_that_opens(store: Store) -> None:
+    await add(store, SAML, "a", Seal(["l" * 32]))
+    await add(store, SAML, "b", Seal(["l" * 32]))
+    one, two = await store.read(partial(keys.of_kind, kind=SAML))
+    retire = partial(retire_lost, seal=SEAL, make=lambda _: made("c"))
+    assert [key.id for key in await store.write(partial(retire, key=one))] == ["c"]
+    assert [key.id for key in await store.write(partial(retire, key=two))] == ["c"]
+    with pytest.raises(StateError, match="so it is not lost"):
+        await store.write(partial(retire, key=(await store.read(partial(keys.of_kind, kind=SAML)))[0]))
+
+
+async def test_a_key_that_comes_while_all_are_resealed_is_not_left_out(store: Store) -> None:
+    both = Seal(["n" * 32, "s" * 32])
+    for name in ("a", "b"):
+        await add(store, SAML, name)
+    await asyncio.gather(store.write(partial(reseal, seal=both)), add(store, ACME, "c", both))
+    await store.write(partial(reseal, seal=Seal(["n" * 32])))
 
 
 async def test_two_that_retire_at_once_see_each_other(store: Store) -> None:

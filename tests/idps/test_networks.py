@@ -1,4 +1,4 @@
-"""Where the bridge may be sent, and where not: each spelling stands in `addresses.yaml`."""
+"""Where the bridge may be sent, and where not: each spelling stands in `networks.yaml`."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 import yaml
 
-from bridge.idps.addresses import is_allowed, is_public, numeric
 from bridge.idps.fetch import Fetcher, FetchError
+from bridge.idps.networks import is_allowed, is_public, numeric
 
-CASES: dict[str, list[Any]] = yaml.safe_load((Path(__file__).parent / "addresses.yaml").read_text())
+CASES: dict[str, list[Any]] = yaml.safe_load((Path(__file__).parent / "networks.yaml").read_text())
 
 
 @pytest.mark.parametrize("address", CASES["refused"])
