@@ -33,7 +33,7 @@ def head(dest: str | None = None, cookies: str = "") -> Head:
 )
 def test_attributes(cookies: Cookies, same_site: str, attributes: str) -> None:
     prefix = "__Host-" if cookies is SECURE else ""
-    written = cookies.write(SESSION, "value", 60, same_site)  # type: ignore[arg-type]
+    written = cookies.write(SESSION, "value", 60, same_site)
     assert written == ("Set-Cookie", f"{prefix}kombo-bridge-session=value; Path=/; Max-Age=60; {attributes}")
 
 
@@ -46,13 +46,13 @@ def test_only_a_frame_of_a_tenant_that_wants_it_is_partitioned(
     expected = (cookies, dest, tenant.in_frames) == (SECURE, "iframe", "inside")
     assert within.framed == expected
     for same_site in ("Lax", "None"):
-        _, line = within.write(SESSION, "value", 60, same_site)  # type: ignore[arg-type]
+        _, line = within.write(SESSION, "value", 60, same_site)
         if expected:
             assert line.endswith("; HttpOnly; Secure; SameSite=None; Partitioned")
             assert line.startswith("__Host-kombo-bridge-")
         else:
             assert "Partitioned" not in line
-            assert line == cookies.write(SESSION, "value", 60, same_site)[1]  # type: ignore[arg-type]
+            assert line == cookies.write(SESSION, "value", 60, same_site)[1]
     assert ("Partitioned" in within.drop(SESSION)[1]) == expected, "or it would drop another one"
 
 

@@ -21,7 +21,7 @@ KEEPER = Underway(SECRETS, COOKIES)
 
 def login(n: int, next: str = "/x", **more: object) -> Login:
     token = random.Random(n).randbytes(16).hex()[:22]
-    return Login("acme", f"_{n:040}", next, token, 1, time.time_ns() // 1_000_000 + n, **more)  # type: ignore[arg-type]
+    return Login("acme", f"_{n:040}", next, token, 1, time.time_ns() // 1_000_000 + n, **more)
 
 
 class Jar(dict[str, str]):

@@ -11,7 +11,7 @@ from lxml import etree
 ODD = [
     b"\0", b"\r\n", b"\xef\xbb\xbf", b"\xc0\xaf", b"<!---->", b"<![CDATA[", b"]]>", b"&#0;", b"&lol;", b"<?x?>",
     b"<!DOCTYPE a>", b"%00", b"%0d%0a", b"//", b"\\", b"..", b";", b"=", b"&", b"+", b" ", b"'", b'"', b"\xe2\x80\xa8",
-]  # fmt: skip
+]  # fmt: skip  # read as a list of odd things, not one a line
 
 Edit = Callable[[etree._Element, st.DataObject], None]
 

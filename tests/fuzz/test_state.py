@@ -27,7 +27,7 @@ TARGETS = [
     b"/courses/x?y=1#part", b"https://learn.example.com/courses/x", b"//evil.example/", b"/\\evil.example",
     b"https://learn.example.com.evil.example/", b"/%2f/evil.example", b"https://learn.example.com@evil.example/",
     b"/_bridge/logout", b"/x/..//evil.example", b"\t//evil.example", b"https:evil.example", b"/;@evil.example",
-]  # fmt: skip
+]  # fmt: skip  # read as a list of odd things, not one a line
 LINES = [
     f"__Host-kombo-bridge-session={STATE}; theme=dark; __Host-kombo-bridge-login-Vx3nQ0b1={COOKIE}".encode(),
     f'a="b; c"; kombo-bridge-session={STATE}; =kombo-bridge-session=x'.encode(),

@@ -96,7 +96,7 @@ async def test_a_failure_that_is_noted_while_others_are_told_is_told_next(custom
             if len(told) == 2:
                 raise RuntimeError
 
-        node.refresher._changed = changed  # type: ignore[assignment]  # a set is what it gets
+        node.refresher._changed = changed
         node.refresher._failed.add("acme")
         await node.refresher.notice()
         with pytest.raises(RuntimeError):

@@ -96,7 +96,7 @@ URL = "https://idp.example.com/metadata"
 
 def kept(fetched: datetime, **changes: str) -> Kept:
     row = Kept("acme", URL, "idp", None, moment_ms(fetched), moment_ms(fetched), 0, None, None, 0)
-    return replace(row, **changes)  # type: ignore[arg-type]  # only texts are changed here
+    return replace(row, **changes)
 
 
 def with_validity(configuration: Configuration, end: datetime, metadata: str | None = None) -> Configuration:

@@ -103,7 +103,7 @@ async def test_an_idp_that_wants_requests_signed(stage: Stage) -> None:
         signed, _, rest = query.partition("&Signature=")
         signature = base64.b64decode(unquote(rest))
         [certificate, *_] = await certificates(stage, "globex", "signing")
-        certificate.public_key().verify(signature, signed.encode(), padding.PKCS1v15(), SHA256())  # type: ignore[union-attr, call-arg, arg-type]
+        certificate.public_key().verify(signature, signed.encode(), padding.PKCS1v15(), SHA256())
         asked = Asked.of(location)
         done = await window.answer(asked, window.says("globex", asked, seed.RITA))
         assert done.headers["location"] == "/my?tenant=globex"
