@@ -145,9 +145,14 @@ class KomboUnavailable(KomboError):
 
 
 class KomboRefused(KomboError):
-    """Kombo answered with an error. `kombo_code` is an open string (`INTEGRATION.PERMISSION_MISSING`), or empty."""
+    """Kombo answered with an error. `kombo_code` is an open string (`INTEGRATION.PERMISSION_MISSING`), or empty.
 
-    def __init__(self, reason: str, *, status: int, kombo_code: str = "") -> None:
+    `message` is Kombo's own sentence. It may repeat what was asked and so name a person: for the operator who looks at
+    that very write, never for the log.
+    """
+
+    def __init__(self, reason: str, *, status: int, kombo_code: str = "", message: str = "") -> None:
         super().__init__(reason)
         self.status = status
         self.kombo_code = kombo_code
+        self.message = message

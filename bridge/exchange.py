@@ -6,7 +6,7 @@ Everything between a request that has been parsed and an answer that is on its w
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -58,17 +58,30 @@ class Head:
         return self.target.partition(b"?")[2]
 
 
+class Witness(Protocol):
+    """Hears of the platform's final answer before the client does."""
+
+    def answered(self, status: int, headers: Sequence[Header]) -> Awaitable[None] | None:
+        """None where the answer may go on at once; else it waits until this is done.
+
+        Raises `Refusal`, at once or when awaited: the client then gets that in place of the platform's answer.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Forward:
     """Send the request on. `identity` is the block of the bridge's own header lines, each ended by CRLF.
 
     `personal` marks an answer that belongs to one learner: shared caching of it is switched off. `until` is the moment
-    (`time.monotonic`) at which the session behind it ends; a tunnel or stream still open then is cut.
+    (`time.monotonic`) at which the session behind it ends; a tunnel or stream still open then is cut. `witness` is told
+    of the answer to this very request.
     """
 
     identity: bytes
     personal: bool = False
     until: float | None = None
+    witness: Witness | None = None
 
 
 @dataclass(frozen=True, slots=True)

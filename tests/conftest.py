@@ -10,8 +10,10 @@ import pytest_asyncio
 
 from bridge.store.engine import Store
 from bridge.store.migrate import migrate
+from tests.support.postgresql import postgresql
 from tests.support.rooms import Rooms
 from tests.support.rooms import rooms as open_rooms
+from tests.support.states import postgresql_state
 
 
 @pytest_asyncio.fixture
@@ -32,5 +34,31 @@ def store(url: str) -> Iterator[Store]:
     """A state with nothing in it."""
     migrate(url)
     store = Store(url)
+    yield store
+    store.close()
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[str]:
+    """One server for the whole run of a process."""
+    with postgresql() as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def either_url(request: pytest.FixtureRequest, url: str) -> Iterator[str]:
+    """A migrated state of either kind: what holds on one must hold on the other."""
+    if request.param == "sqlite":
+        migrate(url)
+        yield url
+    else:
+        with postgresql_state(request.getfixturevalue("postgresql_server")) as made:
+            yield made
+
+
+@pytest.fixture
+def either_store(either_url: str) -> Iterator[Store]:
+    """The store over `either_url`."""
+    store = Store(either_url)
     yield store
     store.close()

@@ -23,6 +23,9 @@ log = structlog.get_logger()
 _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 _NOTHING = msgspec.Raw(b"")
 
+LONGEST_MESSAGE = 1000
+"""Characters of Kombo's own sentence that are kept."""
+
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _ESCAPES = re.compile(
     rb"\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(?P<alone>\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
@@ -53,6 +56,7 @@ class Unusable(KomboUnavailable):
 class _Error(msgspec.Struct):
     code: str | None = None
     title: str | None = None
+    message: str | None = None
     log_url: str | None = None
 
 
@@ -96,7 +100,12 @@ def open_envelope(operation: str, response: httpx.Response, body: bytes) -> msgs
     if status == httpx.codes.TOO_MANY_REQUESTS or (error and error.code in _PASSING):
         raise Unusable(f"{operation}: Kombo asks to slow down: {what}", repeat=Repeat.ALWAYS, retry_after=wait)
     if error and not response.is_server_error:
-        raise KomboRefused(_sentence(operation, what, error), status=status, kombo_code=_clean(error.code))
+        raise KomboRefused(
+            _sentence(operation, what, error),
+            status=status,
+            kombo_code=_clean(error.code),
+            message=_clean(error.message, LONGEST_MESSAGE),
+        )
     if error or flaw or not response.is_success:
         raise Unusable(f"{operation}: no usable answer: {what}", retry_after=wait)
     return envelope.data

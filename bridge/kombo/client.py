@@ -38,8 +38,9 @@ def askable(value: str) -> bool:
 class KomboClient:
     """One integration. `http` (see `http_client`) is shared by all; every call has its own deadline in seconds.
 
-    Lists yield pages as they come; `Page.unreadable` counts rows that had to be left out, so a list with any is no
-    proof that somebody does not exist. Look-ups answer from every page or not at all, and one unreadable row makes them
+    Lists yield pages as they come, from `cursor` on where one is given (the `Page.next` of an earlier one, whose
+    filters have to be the same). `Page.unreadable` counts rows that had to be left out, so a list with any is no proof
+    that somebody does not exist. Look-ups answer from every page or not at all, and one unreadable row makes them
     `KomboUnavailable`: "exactly one" must not be concluded from what could not be read. Whether a returned row is the
     one that was asked for (exact remote id, case-insensitive address) is for the caller to compare.
 
@@ -58,22 +59,22 @@ class KomboClient:
         )
 
     def users(
-        self, *, updated_after: datetime | None = None, include_deleted: bool = False
+        self, *, updated_after: datetime | None = None, include_deleted: bool = False, cursor: str | None = None
     ) -> AsyncIterator[Page[User]]:
         """Everybody, page by page; anonymised people come only with `include_deleted`."""
-        return self._list("/lms/users", User, _list_query(updated_after, include_deleted))
+        return self._list("/lms/users", User, _list_query(updated_after, include_deleted), cursor)
 
     def courses(
-        self, *, updated_after: datetime | None = None, include_deleted: bool = False
+        self, *, updated_after: datetime | None = None, include_deleted: bool = False, cursor: str | None = None
     ) -> AsyncIterator[Page[Course]]:
         """Every course with its revisions; a change of a revision counts as one of its course."""
-        return self._list("/lms/courses", Course, _list_query(updated_after, include_deleted))
+        return self._list("/lms/courses", Course, _list_query(updated_after, include_deleted), cursor)
 
     def progressions(
-        self, *, updated_after: datetime | None = None, include_deleted: bool = False
+        self, *, updated_after: datetime | None = None, include_deleted: bool = False, cursor: str | None = None
     ) -> AsyncIterator[Page[Progression]]:
         """Every progression. Whether a change of its user or course counts as its own, Kombo's documents contradict."""
-        return self._list("/lms/course-progressions", Progression, _list_query(updated_after, include_deleted))
+        return self._list("/lms/course-progressions", Progression, _list_query(updated_after, include_deleted), cursor)
 
     async def users_by_remote_id(self, remote_id: str, *, deadline: float) -> Sequence[User]:
         """Live people with this LMS-side id. Raises `ValueError` where it is not `askable`."""
@@ -124,9 +125,10 @@ class KomboClient:
         """The integration's own state and what can be read and done through it."""
         return await self._read(Integration, "/integrations/{}", self._integration_id)
 
-    async def _list(self, path: str, row: type[T], query: Mapping[str, str]) -> AsyncIterator[Page[T]]:
+    async def _list(
+        self, path: str, row: type[T], query: Mapping[str, str], cursor: str | None
+    ) -> AsyncIterator[Page[T]]:
         """Cursor paging (each page with its own deadline), with the filters repeated at every step as Kombo asks."""
-        cursor: str | None = None
         seen: set[str] = set()
         while len(seen) < MAX_PAGES:
             page = await self._page(path, row, query, cursor, _in(self._patience.page))

@@ -79,8 +79,13 @@ class Kombo(Frozen):
     """The secret by which Kombo signs its webhooks; without it there is no webhook URL."""
     sync_every: Duration = timedelta(minutes=15)
     """How often the local directory is brought up to date."""
+    full_sync_every: Duration = timedelta(hours=6)
+    """How often everything is read again, which is what notices deletions; in between only changes are read."""
     stale_for: Duration = timedelta(hours=72)
-    """How long known people may go on launching while Kombo cannot be asked."""
+    """How long known people may go on launching while Kombo cannot be asked, or does not get to the LMS itself."""
+    miss_window: Duration = timedelta(hours=48)
+    """How long after a refusal for want of an enrollment one that appears still counts as delayed; later, and without
+    one, the attempt counts as unauthorized."""
 
 
 class SessionLife(Frozen):

@@ -126,6 +126,10 @@ revisions = Table(
     Column("id", String(512), primary_key=True),
     Column("course_id", String(512), nullable=False),
     Column("seen_at", BigInteger, nullable=False),
+    Column("status", String(64)),
+    Column("title", Text),
+    Column("changed_at", BigInteger),
+    Index("revisions_course", "integration_id", "course_id"),
 )
 
 progressions = Table(
@@ -140,6 +144,7 @@ progressions = Table(
     Column("changed_at", BigInteger, nullable=False),
     Column("deleted_at", BigInteger),
     Column("seen_at", BigInteger, nullable=False),
+    Column("enrolled_at", BigInteger),
     Index("progressions_user", "integration_id", "user_id"),
 )
 
@@ -151,4 +156,110 @@ syncs = Table(
     Column("started_at", BigInteger, nullable=False),
     Column("finished_at", BigInteger),
     Column("as_of", BigInteger),
+    Column("mode", String(8)),
+    Column("cursor", Text),
+    Column("rows", BigInteger),
+    Column("full_at", BigInteger),
+    Column("wanted_at", BigInteger),
+)
+
+integrations = Table(
+    "integrations",
+    metadata,
+    Column("integration_id", String(255), primary_key=True),
+    Column("tenant", String(63), nullable=False),
+    Column("status", String(64)),
+    Column("setup_status", String(64)),
+    Column("customer", String(512)),
+    Column("heard_at", BigInteger),
+    Column("good_at", BigInteger),
+    Column("failing_at", BigInteger),
+    Column("held_at", BigInteger),
+    Column("held", BigInteger),
+    Column("held_of", BigInteger),
+    Column("confirmed_at", BigInteger),
+)
+
+held_users = Table(
+    "held_users",
+    metadata,
+    Column("integration_id", String(255), primary_key=True),
+    Column("id", String(512), primary_key=True),
+    Column("content", Text, nullable=False),
+    Column("seen_at", BigInteger, nullable=False),
+)
+
+course_map = Table(
+    "course_map",
+    metadata,
+    Column("integration_id", String(255), primary_key=True),
+    Column("course_id", String(512), primary_key=True),
+    Column("origin_id", Text, nullable=False),
+    Column("source", String(16), nullable=False),
+    Column("noted_at", BigInteger, nullable=False),
+    Index("course_map_origin_id", "integration_id", "origin_id"),
+)
+
+pushes = Table(
+    "pushes",
+    metadata,
+    Column("integration_id", String(255), primary_key=True),
+    Column("origin_id", String(512), primary_key=True),
+    Column("digest", String(64), nullable=False),
+    Column("title", Text, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("task_id", String(512)),
+    Column("course_id", String(512)),
+    Column("code", String(512)),
+    Column("message", Text),
+    Column("changed_at", BigInteger, nullable=False),
+    Index("pushes_task", "integration_id", "task_id"),
+)
+
+misses = Table(
+    "misses",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("tenant", String(63), nullable=False),
+    Column("integration_id", String(255), nullable=False),
+    Column("user_id", String(512), nullable=False),
+    Column("course", String(512), nullable=False),
+    Column("reference", String(128), nullable=False),
+    Column("first_at", BigInteger, nullable=False),
+    Column("last_at", BigInteger, nullable=False),
+    Column("times", Integer, nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("settled_at", BigInteger),
+    Column("lag_ms", BigInteger),
+    Index("misses_open", "integration_id", "kind", "user_id"),
+    Index("misses_first", "tenant", "first_at"),
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("number", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("id", String(32), nullable=False),
+    Column("tenant", String(63), nullable=False),
+    Column("integration_id", String(255), nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("user_id", String(512), nullable=False),
+    Column("course", String(512), nullable=False),
+    Column("progression_id", String(512)),
+    Column("effect", String(64), nullable=False),
+    Column("completed_at", BigInteger),
+    Column("score", Integer),
+    Column("source", String(16), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("not_before", BigInteger, nullable=False),
+    Column("sending", String(16)),
+    Column("created_at", BigInteger, nullable=False),
+    Column("settled_at", BigInteger),
+    Column("code", String(512)),
+    Column("message", Text),
+    Index("outbox_id", "id", unique=True),
+    Index("outbox_effect", "effect", unique=True),
+    Index("outbox_waiting", "integration_id", "state", "number"),
+    Index("outbox_person", "integration_id", "user_id", "course"),
 )

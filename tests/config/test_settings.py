@@ -14,7 +14,7 @@ from bridge.settings.model import Service
 from bridge.settings.tenant import TenantFile
 
 CONFIG = Path(__file__).parents[2] / "config"
-SAID_IN_A_WORD = {"webhook_secret", "sync_every", "stale_for", "api_url", "api_key"}
+SAID_IN_A_WORD = {"webhook_secret", "sync_every", "full_sync_every", "stale_for", "miss_window", "api_url", "api_key"}
 """What a tenant may override: its file says so of all of them together."""
 
 

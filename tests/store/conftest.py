@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,13 +9,6 @@ from sqlalchemy import text
 
 from bridge.store.engine import create
 from bridge.store.tables import metadata
-from tests.support.postgresql import postgresql
-
-
-@pytest.fixture(scope="session")
-def server() -> Iterator[str]:
-    with postgresql() as url:
-        yield url
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -24,7 +16,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The URL of an empty state."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/bridge.db"
-    server: str = request.getfixturevalue("server")
+    server: str = request.getfixturevalue("postgresql_server")
     engine = create(server)
     with engine.begin() as connection:
         metadata.drop_all(connection)
