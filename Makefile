@@ -39,6 +39,7 @@ bench: $(DEVELOPED)
 	$(BIN)/python -m bench.forwarding
 	$(BIN)/python -m bench.saml
 	$(BIN)/python -m bench.tenants
+	$(BIN)/python -m bench.directory
 
 # Locked for every platform and Python that the project supports; hashes only, so any index may serve the files.
 lock: $(DEVELOPED)
@@ -46,6 +47,7 @@ lock: $(DEVELOPED)
 	$(COMPILE) --group build -o requirements/build.txt
 	$(COMPILE) --extra postgresql --group dev pyproject.toml -o requirements/dev.txt
 	$(COMPILE) --group pysaml2 -o requirements/pysaml2.txt
+	$(COMPILE) --group kombo-sdk -o requirements/kombo-sdk.txt
 
 clean:
 	rm -rf $(VENV)

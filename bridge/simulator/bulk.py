@@ -1,7 +1,11 @@
-"""Pushing courses: a task that stays pending for a while, and then has a fate for each item."""
+"""Pushing courses: a task that stays pending for a while, and then has a fate for each item.
+
+Kombo publishes no limit on the items of one task, nor how long a task is remembered; here there is none, and for ever.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 
@@ -11,8 +15,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from bridge.simulator.answers import Refused, error_object, invalid, success, when
+from bridge.simulator.capabilities import UPSERT
+from bridge.simulator.integration import Integration, Task
 from bridge.simulator.records import Course, Revision, kombo_id
-from bridge.simulator.world import Integration, Task, World
+from bridge.simulator.world import World
 from bridge.simulator.writes import action, read_body
 
 Filled = Annotated[str, Meta(min_length=1)]
@@ -37,7 +43,7 @@ class _Push(msgspec.Struct):
     items: list[_Item]
 
 
-@action
+@action(UPSERT)
 async def push(request: Request) -> Response:
     """Start a task. An empty list is undocumented; here it is an error."""
     integration: Integration = request.state.integration
@@ -45,15 +51,9 @@ async def push(request: Request) -> Response:
     body = await read_body(request, _Push)
     if not body.items:
         raise invalid("items is empty")
-    now = world.clock()
-    task = Task(
-        id=kombo_id("task", str(len(integration.tasks)), integration.id),
-        items=msgspec.to_builtins(body.items),
-        created_at=now,
-        done_at=now + timedelta(seconds=world.task_delay),
-    )
-    integration.tasks[task.id] = task
-    return success({"task_id": task.id}, warnings=[])
+    id = kombo_id("task", str(len(integration.tasks)), integration.id)
+    integration.tasks[id] = Task(id, msgspec.to_builtins(body.items), world.clock())
+    return success({"task_id": id}, warnings=[])
 
 
 async def show(request: Request) -> Response:
@@ -71,38 +71,57 @@ async def show(request: Request) -> Response:
 
 
 def finish_due(world: World, integration: Integration) -> None:
-    """Carry out the tasks whose time has come; called before every request, for nobody has to poll."""
+    """Carry out the tasks whose time has come; nobody has to poll for it."""
     now = world.clock()
     for task in integration.tasks.values():
-        if task.completed_at or task.done_at > now:
+        pending = timedelta(seconds=world.task_delay + world.item_delay * len(task.items))
+        if task.completed_at or now - task.created_at < pending:
             continue
         task.completed_at = now
         if world.failing_task:
             task.error = error_object(world.failing_task, "the task failed as a whole")
         else:
-            task.data = [_fate(world, integration, item) for item in task.items]
+            size = max(1, world.batch_size)
+            batches = [task.items[start : start + size] for start in range(0, len(task.items), size)]
+            task.data = [fate for batch in batches for fate in _fates(world, integration, batch)]
 
 
-def _fate(world: World, integration: Integration, item: dict[str, Any]) -> dict[str, Any]:
-    origin_id = item["origin_id"]
-    code = world.failing_items.get(origin_id)
-    if code:
-        return {"origin_id": origin_id, "status": "FAILED", "error": error_object(code, "the LMS refused the course")}
-    course = _upsert(integration, origin_id, item["course"])
-    return {"origin_id": origin_id, "status": "SUCCEEDED", "data": {"id": course.id}}
+def _fates(world: World, integration: Integration, batch: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """What the tool does in one call succeeds or fails together."""
+    codes = {item["origin_id"]: _refusal(world, integration, item["origin_id"]) for item in batch}
+    shared = next((code for code in codes.values() if code), None)
+    for item in batch:
+        origin_id = item["origin_id"]
+        if shared:
+            error = error_object(codes[origin_id] or shared, "the LMS refused the course")
+            yield {"origin_id": origin_id, "status": "FAILED", "error": error}
+        else:
+            course = _upsert(integration, origin_id, item["course"])
+            yield {"origin_id": origin_id, "status": "SUCCEEDED", "data": {"id": course.id}}
+
+
+def _refusal(world: World, integration: Integration, origin_id: str) -> str | None:
+    if not integration.course_updates and _course(integration, origin_id):
+        return "LMS.COURSE_UPDATE_NOT_SUPPORTED"
+    return world.failing_items.get(origin_id)
+
+
+def _course(integration: Integration, origin_id: str) -> Course | None:
+    return next(integration.courses.lms.where("origin_id", origin_id), None)
 
 
 def _upsert(integration: Integration, origin_id: str, details: dict[str, Any]) -> Course:
-    """The origin id is the key; an update changes the newest revision in place."""
+    """The origin id is the key; an update changes the newest revision in place. Of one id twice, the later counts."""
     shown = {name: details[name] for name in ("title", "description", "course_url")}
-    course = next((course for course in integration.courses.lms.values() if course.origin_id == origin_id), None)
-    if course:
-        revisions = [each for each in integration.revisions.lms.values() if each.course_id == course.id]
-        integration.patch(integration.revisions, revisions[-1].id, status="ACTIVE", **shown)
+    shown["languages"] = details["languages"] and tuple(details["languages"])
+    if course := _course(integration, origin_id):
+        *_, newest = integration.revisions.lms.where("course_id", course.id)
+        integration.patch(integration.revisions, newest.id, ours=True, status="ACTIVE", **shown)
         return course
     remote_id = f"ext-{origin_id}"
     course = Course(id=kombo_id(remote_id, integration.id), remote_id=remote_id, origin_id=origin_id)
     first = f"{remote_id}@1"
-    integration.put(course)
-    integration.put(Revision(id=kombo_id(first, integration.id), remote_id=first, course_id=course.id, **shown))
+    revision = Revision(id=kombo_id(first, integration.id), remote_id=first, course_id=course.id, **shown)
+    integration.put(course, ours=True)
+    integration.put(revision, ours=True)
     return course

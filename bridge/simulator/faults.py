@@ -3,52 +3,87 @@
 from __future__ import annotations
 
 import asyncio
-import json
-from typing import Any, Literal
+import random
+from collections.abc import Iterable
+from typing import Annotated, Any, Literal
 
 import msgspec
+from msgspec import Meta
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from bridge.simulator import spoiling
 from bridge.simulator.answers import failure
+from bridge.simulator.spoiling import Answer
 from bridge.simulator.world import Logged, World
 
-Kind = Literal["429", "429-concurrency", "500", "html502", "empty500", "error", "slow", "cut", "rows"]
+# fmt: off
+Kind = Literal[
+    "429", "429-concurrency", "500", "error", "html502", "empty500", "redirect",
+    "slow", "trickle", "cut", "cut-before", "garbled", "text", "gzip", "bomb", "huge",
+    "rows", "endless", "circle",
+]
+# fmt: on
 
 _BAD_GATEWAY = "<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>"
 _DOWN = "<html><body><h1>503 Service Temporarily Unavailable</h1></body></html>"
 
 
-class Fault(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+class Fault(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, dict=True):
     """Happens `count` times (None: until cleared) to requests of `method` whose path starts with `path`.
 
-    `retry_after` goes into the header of a 429 or 500 as it stands. `seconds` belongs to `slow`, `status` and `code` to
-    `error`. `rows` answers truly but lays `patch` over every row (a null, an unknown status, a further field), and
-    drops the keys in `without`.
+    Instead of an answer, and before anything was done:
+
+        429, 429-concurrency    `retry_after` goes into the header as it stands, here and with 500
+        500, error              an envelope; `status` and `code` belong to `error`
+        html502, empty500       what stands in front of an API answers
+        redirect                to `location`
+        cut-before              the connection is closed in the midst of an answer
+        huge                    a well-formed envelope of `bytes` bytes        bomb    the same, compressed
+
+    To the true answer, after a write has happened:
+
+        slow, trickle           late by `seconds`, or in pieces that take so long altogether
+        cut, garbled            the connection is closed half way, or the body just ends there
+        text                    called text/plain         gzip    compressed, which is no fault
+        rows                    `patch` laid over every row (a null, an unknown status, a further field), without the
+                                keys in `without`
+        endless, circle         the next page is always a new one with the same rows, or the same one again
+
+    With a `rate`, it happens to that share of the requests, chosen by dice that `seed` makes repeatable.
     """
 
     kind: Kind
     count: int | None = 1
     path: str = "/v1/"
     method: str | None = None
+    rate: Annotated[float, Meta(ge=0, le=1)] = 1.0
+    seed: int = 0
     retry_after: str | None = None
     seconds: float = 1.0
     status: int = 409
-    code: str = "INTEGRATION.SETUP_SYNC_PENDING"
+    code: str | None = "INTEGRATION.SETUP_SYNC_PENDING"
+    location: str = "http://elsewhere.example/v1/"
+    bytes: int = 64 * 1024 * 1024
     patch: dict[str, Any] = {}
     without: list[str] = []
+
+    def __post_init__(self) -> None:
+        self.dice = random.Random(self.seed)  # noqa: S311  # repeatable, not secret
 
     def strikes(self, method: str, path: str) -> bool:
         """Whether it happens to this request; uses up one of `count`."""
         if self.count == 0 or not path.startswith(self.path) or self.method not in (None, method):
+            return False
+        if self.rate < 1 and self.dice.random() >= self.rate:
             return False
         if self.count is not None:
             self.count -= 1
         return True
 
     @property
-    def answer(self) -> Response | None:
+    def answer(self) -> ASGIApp | None:
         """The answer that replaces the true one, if this kind has one."""
         headers = {"Retry-After": self.retry_after} if self.retry_after is not None else None
         match self.kind:
@@ -59,12 +94,37 @@ class Fault(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
             case "500":
                 return failure(500, "PLATFORM.UNKNOWN_ERROR", "something went wrong", headers)
             case "error":
-                return failure(self.status, self.code, "as the simulator was told")
+                return failure(self.status, self.code, "as the simulator was told", headers)
             case "html502":
                 return HTMLResponse(_BAD_GATEWAY, 502)
             case "empty500":
                 return Response(status_code=500)
+            case "redirect":
+                return RedirectResponse(self.location)
+            case "huge":
+                return spoiling.huge(self.bytes)
+            case "bomb":
+                return spoiling.bomb(self.bytes)
+            case "cut-before":
+                return spoiling.broken_off
         return None
+
+    def spoilt(self, answer: Answer) -> Answer:
+        """What becomes of the true answer."""
+        match self.kind:
+            case "garbled":
+                return answer.shortened()
+            case "text":
+                return answer.called("text/plain; charset=utf-8")
+            case "gzip":
+                return answer.compressed()
+            case "rows":
+                return answer.laid_over(self.patch, self.without)
+            case "endless":
+                return answer.followed_by(f"endless-{self.dice.getrandbits(64):x}")
+            case "circle":
+                return answer.followed_by("circle")
+        return answer
 
 
 class Faults:
@@ -85,41 +145,31 @@ class Faults:
         fault = next((fault for fault in self.queue if fault.strikes(method, path)), None)
         if fault is None:
             await self.app(scope, receive, send)
-        elif fault.answer:
-            await fault.answer(scope, receive, send)
-        elif fault.kind == "slow":
-            await asyncio.sleep(fault.seconds)
-            await self.app(scope, receive, send)
+        elif instead := fault.answer:
+            await instead(scope, receive, send)
         else:
-            await self._spoilt(fault, scope, receive, send)
+            await self._spoil(fault, scope, receive, send)
 
-    async def _spoilt(self, fault: Fault, scope: Scope, receive: Receive, send: Send) -> None:
-        """The true answer (a write has happened), then cut off half way or with spoilt rows."""
-        head: Message = {}
-        body = bytearray()
-
-        async def collect(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                head.update(message)
-            else:
-                body.extend(message.get("body", b""))
-
-        await self.app(scope, receive, collect)
+    async def _spoil(self, fault: Fault, scope: Scope, receive: Receive, send: Send) -> None:
+        if fault.kind in ("endless", "circle"):
+            scope = spoiling.without_cursor(scope)
+        answer = fault.spoilt(await Answer.of(self.app, scope, receive))
+        if fault.kind == "slow":
+            await asyncio.sleep(fault.seconds)
+        await send(answer.head)
+        body = {"type": "http.response.body"}
         if fault.kind == "cut":
-            await send(head)
-            await send({"type": "http.response.body", "body": bytes(body[: len(body) // 2]), "more_body": True})
+            await send({**body, "body": answer.body[: len(answer.body) // 2], "more_body": True})
             return  # with less than its Content-Length the server closes the connection
-        text = _laid_over(bytes(body), fault)
-        headers = [(name, value) for name, value in head["headers"] if name != b"content-length"]
-        await send({**head, "headers": [*headers, (b"content-length", str(len(text)).encode())]})
-        await send({"type": "http.response.body", "body": text})
+        if fault.kind == "trickle":
+            for piece in _pieces(answer.body, 20):
+                await send({**body, "body": piece, "more_body": True})
+                await asyncio.sleep(fault.seconds / 20)
+            await send(body)
+            return
+        await send({**body, "body": answer.body})
 
 
-def _laid_over(body: bytes, fault: Fault) -> bytes:
-    answer = json.loads(body)
-    data = answer.get("data") or {}
-    for row in data.get("results", [data]):
-        row.update(fault.patch)
-        for key in fault.without:
-            row.pop(key, None)
-    return json.dumps(answer).encode()
+def _pieces(body: bytes, count: int) -> Iterable[bytes]:
+    size = max(1, -(-len(body) // count))
+    return (body[start : start + size] for start in range(0, len(body), size))

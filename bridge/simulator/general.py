@@ -1,8 +1,7 @@
-"""What is not about learning: the key, the integration's own state, and asking for a sync."""
+"""What is not about learning: the key, integrations and their state, asking for a sync, and the tools there are."""
 
 from __future__ import annotations
 
-import itertools
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -10,91 +9,106 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from bridge.simulator.answers import Refused, success, when
+from bridge.simulator.answers import Refused, invalid, success, when
+from bridge.simulator.capabilities import TOOLS, assets, read_models, tool, write_actions
+from bridge.simulator.integration import Integration
 from bridge.simulator.records import kombo_id
-from bridge.simulator.world import Integration, World
-from bridge.simulator.writes import read_body
+from bridge.simulator.world import World
+from bridge.simulator.writes import Nothing, need_active, read_body
 
 _CONNECTED_AT = datetime(2025, 1, 6, 8, tzinfo=UTC)
-_MODELS = {
-    "lms_users": "Users",
-    "lms_courses": "Courses",
-    "lms_course_revisions": "Course revisions",
-    "lms_course_progressions": "Course progressions",
-}
-_ACTIONS = {
-    "lms_upsert_courses": "Upsert courses",
-    "lms_deactivate_course": "Deactivate course",
-    "lms_create_course_progression": "Create course progression",
-    "lms_complete_course_progression": "Complete course progression",
-}
-"""Kombo does not publish the LMS names of its actions; these are made like those of its other categories."""
-
-_numbers = itertools.count(1)
+_CATEGORIES = ("hris", "ats", "assessment", "lms")
 
 
 class _Sync(msgspec.Struct):
     type: Literal["FULL", "DELTA"] = "FULL"
 
 
+class _Enabled(msgspec.Struct):
+    value: bool
+
+
 async def check_api_key(request: Request) -> Response:
+    """`customer_id` is deprecated."""
     world: World = request.state.world
-    return success({"environment_id": world.environment_id})
+    return success({"environment_id": world.environment_id, "customer_id": world.environment_id})
 
 
 async def force_sync(request: Request) -> Response:
-    """Syncs at once, so nothing is ever queued."""
+    """One sync at a time; who asks during one is told of it."""
     integration: Integration = request.state.integration
+    world: World = request.state.world
+    need_active(integration)
     body = await read_body(request, _Sync)
-    integration.sync(full=body.type == "FULL")
-    sync_id = kombo_id("sync", str(next(_numbers)), integration.id)
-    return success({"already_queued": False, "sync_id": sync_id, "type": body.type})
+    queued = integration.running is not None
+    sync = integration.begin(body.type, world.sync_seconds)
+    return success({"already_queued": queued, "sync_id": sync.id, "type": sync.type})
 
 
 async def show_integration(request: Request) -> Response:
+    return success(_details(named(request)))
+
+
+async def enable(request: Request) -> Response:
+    """Switch on or off. What switching on makes of an INVALID one is undocumented; here it stays INVALID."""
+    integration = named(request)
+    wanted = (await read_body(request, _Enabled)).value
+    if not wanted:
+        integration.change(status="INACTIVE")
+    elif integration.status == "INACTIVE":
+        integration.change(status="ACTIVE")
+    return success({})
+
+
+async def delete(request: Request) -> Response:
+    """At once gone for the API; that its data lives 14 days longer cannot be seen."""
+    integration = named(request)
+    world: World = request.state.world
+    await read_body(request, Nothing)
+    del world.integrations[integration.id]
+    world.webhooks.emit(
+        "integration-deleted",
+        {
+            "id": integration.id,
+            "tool": integration.tool,
+            "category": "LMS",
+            "end_user": integration.end_user,
+            "deleted_at": when(world.clock()),
+        },
+    )
+    return success({})
+
+
+async def tools(request: Request) -> Response:
+    """Of the other categories there are none here."""
+    category = request.path_params["category"]
+    if category not in _CATEGORIES:
+        raise invalid(f"category must be one of {', '.join(_CATEGORIES)}")
+    return success({"tools": [tool(id) for id in TOOLS] if category == "lms" else []})
+
+
+def named(request: Request) -> Integration:
+    """The integration of the path. The status of an unknown one is undocumented; here 404."""
     world: World = request.state.world
     integration = world.integrations.get(request.path_params["integration_id"])
     if integration is None:
         raise Refused(404, "PLATFORM.INTEGRATION_NOT_FOUND", "no such integration")
-    return success(_details(integration))
+    return integration
 
 
 def _details(integration: Integration) -> dict[str, Any]:
     tool = integration.tool
-    without = {"lms_deactivate_course"} if tool == "cornerstoneondemand" else set()
     return {
         "id": integration.id,
-        "tool": {
-            "id": tool,
-            "label": tool.title(),
-            "internal_label": None,
-            "logo_url": f"https://storage.example.com/{tool}/logo.svg",
-            "icon_url": f"https://storage.example.com/{tool}/icon.svg",
-        },
+        "tool": {"id": tool, "label": TOOLS.get(tool, tool.title()), "internal_label": None, **assets(tool)},
         "category": "LMS",
         "status": integration.status,
         "setup_status": integration.setup_status,
-        "end_user": {
-            "organization_name": integration.organization,
-            "creator_email": None,
-            "origin_id": integration.origin_id,
-        },
+        "end_user": integration.end_user,
         "scope_config": {"id": kombo_id("scope", integration.id), "name": None},
         "data_expired_at": when(integration.data_expired_at),
         "created_at": when(_CONNECTED_AT),
         "beta": False,
-        "read_models": [_capability(id, label, True) for id, label in _MODELS.items()],
-        "write_actions": [_capability(id, label, id not in without) for id, label in _ACTIONS.items()],
-    }
-
-
-def _capability(id: str, label: str, available: bool) -> dict[str, Any]:
-    return {
-        "id": id,
-        "label": label,
-        "is_available": available,
-        "coverage_status": "SUPPORTED" if available else "UNSUPPORTED",
-        "scope_config_setting": "ENABLED",
-        "opted_out_by_customer": False,
-        "fields": [],
+        "read_models": read_models(integration),
+        "write_actions": write_actions(integration),
     }

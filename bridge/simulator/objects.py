@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
+from bridge.simulator import fields
 from bridge.simulator.answers import when
-from bridge.simulator.records import Course, Progression, Revision, User
+from bridge.simulator.integration import Integration
+from bridge.simulator.records import Course, Progression, Record, Revision, Skill, User
 from bridge.simulator.table import Seen
-from bridge.simulator.world import Integration
 
 Json = dict[str, Any]
-_EXTRAS: Json = {"remote_data": None, "custom_fields": None, "integration_fields": []}
 
 
-def user(_: Integration, seen: Seen[User]) -> Json:
+def user(integration: Integration, seen: Seen[User]) -> Json:
     record = seen.record
     return {
         "id": record.id,
@@ -24,39 +25,53 @@ def user(_: Integration, seen: Seen[User]) -> Json:
         "status": record.status,
         "remote_created_at": when(record.remote_created_at),
         **_marks(seen),
-        **_EXTRAS,
+        **_extras(integration, "lms_users", record),
     }
 
 
-def course(integration: Integration, seen: Seen[Course]) -> Json:
+def course(integration: Integration, seen: Seen[Course], revisions: Iterable[Seen[Revision]] | None = None) -> Json:
+    """With its revisions as Kombo has seen them, where none are given."""
     record = seen.record
+    revisions = revisions_of(integration, record.id) if revisions is None else revisions
+    provider = integration.providers.seen.get(record.provider_id or "")
     return {
         "id": record.id,
         "remote_id": record.remote_id,
-        "provider_id": None,
+        "provider_id": record.provider_id,
         "origin_id": record.origin_id,
         "remote_created_at": when(record.remote_created_at),
         **_marks(seen),
-        **_EXTRAS,
-        "provider": None,
-        "revisions": [revision(each) for each in revisions_of(integration, record.id)],
+        **_extras(integration, "lms_courses", record),
+        "provider": _named(provider) if provider else None,
+        "revisions": [revision(integration, each) for each in revisions],
     }
 
 
-def revision(seen: Seen[Revision]) -> Json:
+def revision(integration: Integration, seen: Seen[Revision]) -> Json:
     record = seen.record
+    skills = [integration.skills.seen.get(id) for id in record.skills or ()]
     return {
         "id": record.id,
         "remote_id": record.remote_id,
         "course_id": record.course_id,
         "title": record.title,
         "description": record.description,
-        "remote_url": None,
+        "remote_url": record.remote_url,
         "status": record.status,
         "remote_created_at": when(record.remote_created_at),
         **_marks(seen),
-        **_EXTRAS,
-        "skill_assignments": [],
+        **_extras(integration, "lms_course_revisions", record),
+        "skill_assignments": [{"skill": _named(each)} for each in skills if each],
+    }
+
+
+def skill(integration: Integration, seen: Seen[Skill]) -> Json:
+    record = seen.record
+    return {
+        **_named(seen),
+        "remote_created_at": when(record.remote_created_at),
+        **_marks(seen),
+        **_extras(integration, "lms_skills", record),
     }
 
 
@@ -78,7 +93,7 @@ def progression(integration: Integration, seen: Seen[Progression]) -> Json | Non
         "enrolled_at": when(record.enrolled_at),
         "completed_at": when(record.completed_at),
         **_marks(seen),
-        "remote_data": None,
+        "remote_data": record.remote_data,
         "user": {
             "id": person.id,
             "remote_id": person.remote_id,
@@ -96,8 +111,18 @@ def progression(integration: Integration, seen: Seen[Progression]) -> Json | Non
 
 
 def revisions_of(integration: Integration, course_id: str) -> list[Seen[Revision]]:
-    return [seen for seen in integration.revisions.seen.values() if seen.record.course_id == course_id]
+    return list(integration.revisions.seen.where("course_id", course_id))
 
 
 def _marks(seen: Seen[Any]) -> Json:
     return {"changed_at": when(seen.changed_at), "remote_deleted_at": when(seen.remote_deleted_at)}
+
+
+def _named(seen: Seen[Any]) -> Json:
+    record = seen.record
+    return {"id": record.id, "remote_id": record.remote_id, "name": record.name}
+
+
+def _extras(integration: Integration, model: str, record: Record) -> Json:
+    values = fields.values(model, record, integration.integration_fields, integration.custom_fields)
+    return {"remote_data": record.remote_data, **values}

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import itertools
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -18,23 +17,35 @@ from starlette.responses import Response
 
 from bridge.simulator import objects
 from bridge.simulator.answers import invalid, success
+from bridge.simulator.integration import Integration
 from bridge.simulator.table import Seen, Table
-from bridge.simulator.world import Integration
 
 _UPDATED_AFTER = re.compile(r"\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}:\d{2}(\.\d+)?)?Z?")
 _COMMON = ("cursor", "page_size", "updated_after", "include_deleted", "ignore_unsupported_filters")
 
-Value = Callable[[Integration, Any], str | None]
+_SINCE_EVER = datetime.min.replace(tzinfo=UTC)
+
+
+def _themselves(_: Integration, values: set[str]) -> set[str]:
+    return values
+
+
+@dataclass(frozen=True)
+class Filter:
+    """By which key of the table a filter goes, and the values that this must have for what was asked."""
+
+    key: str
+    values: Callable[[Integration, set[str]], set[str]] = _themselves
 
 
 @dataclass(frozen=True)
 class Listing:
-    """One endpoint: its table, its rows, and for each filter what a record is compared by."""
+    """One endpoint: its table, its rows, its filters, and what counts as the last change of a row."""
 
     table: Callable[[Integration], Table[Any]]
     row: Callable[[Integration, Seen[Any]], objects.Json | None]
-    filters: Mapping[str, Value]
-    changed_at: Callable[[Integration, Seen[Any]], datetime] = lambda _, seen: seen.changed_at
+    filters: Mapping[str, Filter]
+    changed_at: Callable[[Integration, Seen[Any]], datetime] | None = None
 
     async def __call__(self, request: Request) -> Response:
         integration: Integration = request.state.integration
@@ -44,38 +55,52 @@ class Listing:
         size, since = _page_size(query), _updated_after(query)
         deleted, loose = _flag(query, "include_deleted"), _flag(query, "ignore_unsupported_filters")
         wanted = {name: _values(name, query[name]) for name in self.filters if name in query}
+        mark = _digest(integration, self, query)
+        start = _position(query.get("cursor"), mark)
         if wanted.keys() & integration.unsupported:
             if not loose:
                 return {"next": None, "results": []}
             wanted = {name: values for name, values in wanted.items() if name not in integration.unsupported}
-        mark = _digest(integration, self, query)
-        start = _position(query.get("cursor"), mark)
         rows: list[objects.Json] = []
-        for position, seen in enumerate(itertools.islice(self.table(integration).seen.values(), start, None), start):
-            if (seen.remote_deleted_at and not deleted) or (since and self.changed_at(integration, seen) <= since):
-                continue
-            if not all(self.filters[name](integration, seen.record) in values for name, values in wanted.items()):
+        for place, seen in self._found(integration, wanted, since, start):
+            if seen.remote_deleted_at and not deleted:
                 continue
             row = self.row(integration, seen)
             if row is None:
                 continue
             if len(rows) == size:
-                return {"next": _cursor(position, mark), "results": rows}
+                return {"next": _cursor(place, mark), "results": rows}
             rows.append(row)
         return {"next": None, "results": rows}
 
+    def _found(
+        self, integration: Integration, wanted: Mapping[str, set[str]], since: datetime | None, start: int
+    ) -> Iterator[tuple[int, Seen[Any]]]:
+        """In the order of their places. The first filter searches (the narrow ones come first), the others look."""
+        table = self.table(integration)
+        shelf = table.seen
+        keys = {
+            self.filters[name].key: self.filters[name].values(integration, values) for name, values in wanted.items()
+        }
+        changed_at = self.changed_at or _changed_at
+        crowd_changed_at = table.crowd_changed_at or _SINCE_EVER
+        if keys:
+            key = next(iter(keys))
+            places = shelf.among(key, keys[key], start)
+        elif since and crowd_changed_at <= since and not integration.nested_changes_count:
+            places = shelf.touched_places(start)
+        else:
+            places = iter(range(start, shelf.places))
+        for place in places:
+            seen = shelf.at(place)
+            if seen is None or (since and changed_at(integration, seen) <= since):
+                continue
+            if all(shelf.key(key, seen) in values for key, values in keys.items()):
+                yield place, seen
 
-def _id(_: Integration, record: Any) -> str:
-    return str(record.id)
 
-
-def _remote_id(_: Integration, record: Any) -> str:
-    return str(record.remote_id)
-
-
-def _parent_course(integration: Integration, record: Any) -> str | None:
-    revision = integration.revisions.seen.get(record.course_revision_id)
-    return revision.record.course_id if revision else None
+def _changed_at(_: Integration, seen: Seen[Any]) -> datetime:
+    return seen.changed_at
 
 
 def _course_changed_at(integration: Integration, seen: Seen[Any]) -> datetime:
@@ -84,18 +109,30 @@ def _course_changed_at(integration: Integration, seen: Seen[Any]) -> datetime:
     return max([seen.changed_at, *(revision.changed_at for revision in revisions)])
 
 
-_IDS: dict[str, Value] = {"ids": _id, "remote_ids": _remote_id}
+def _progression_changed_at(integration: Integration, seen: Seen[Any]) -> datetime:
+    """Kombo's documents contradict each other on whether a change of the user or the course counts."""
+    if not integration.nested_changes_count:
+        return seen.changed_at
+    user = integration.users.seen.get(seen.record.user_id)
+    revision = integration.revisions.seen.get(seen.record.course_revision_id)
+    course = integration.courses.seen.get((revision and revision.record.course_id) or "")
+    return max(each.changed_at for each in (seen, user, revision, course) if each)
 
-USERS = Listing(
-    lambda integration: integration.users,
-    objects.user,
-    {**_IDS, "work_emails": lambda _, record: (record.work_email or "").lower()},
-)
+
+def _revisions(integration: Integration, courses: set[str]) -> set[str]:
+    return {seen.record.id for course in courses for seen in objects.revisions_of(integration, course)}
+
+
+_IDS = {"ids": Filter("id"), "remote_ids": Filter("remote_id")}
+
+USERS = Listing(lambda integration: integration.users, objects.user, {**_IDS, "work_emails": Filter("work_email")})
 COURSES = Listing(lambda integration: integration.courses, objects.course, _IDS, _course_changed_at)
+SKILLS = Listing(lambda integration: integration.skills, objects.skill, _IDS)
 PROGRESSIONS = Listing(
     lambda integration: integration.progressions,
     objects.progression,
-    {**_IDS, "user_ids": lambda _, record: str(record.user_id), "course_ids": _parent_course},
+    {**_IDS, "user_ids": Filter("user_id"), "course_ids": Filter("course_revision_id", _revisions)},
+    _progression_changed_at,
 )
 
 
@@ -111,7 +148,7 @@ def _single(query: str, known: set[str]) -> dict[str, str]:
 
 
 def _values(name: str, text: str) -> set[str]:
-    """A comma list without any escape. An empty one is undocumented; here it is an error."""
+    """A comma list without any escape, and blanks belong to the values. An empty one is undocumented: an error here."""
     if not text:
         raise invalid(f"{name} is empty")
     return set((text.lower() if name == "work_emails" else text).split(","))

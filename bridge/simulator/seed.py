@@ -24,13 +24,16 @@ Each has the whole catalogue as courses. Who shows what, as constants of this mo
               RITA          student id E777, enrolled in code-of-conduct
               COMMA         student id `E777,E778`: as a filter it would name two people
               SLASH, HASH   student ids `EMEA/0815` and `contractor#42`
-              FRANK         deleted, name and address still there
+              FRANK         deleted, name and address still there, for good
     INITECH   PETER         address stored as Peter.Gibbons@Initech.com: email ignores case
               MILTON        id 4711, as has the course fire-safety: one Kombo id for both
     VANDELAY  KLARA         PERNR:00012345|DE01, enrolled in data-privacy-basics
               KLAUS         PERNR:00012345|AT07: the same personnel number in another company
 
-Everybody else is enrolled in two courses of compliance training, by a fixed pattern.
+Everybody else is enrolled in two courses of compliance training, by a fixed pattern. Acme has a cost centre of each of
+its people as an integration field, which is not passed through until somebody asks for it, and a custom field for it.
+
+Acme can have any number of further learners, progressions and courses: see `crowd`.
 """
 
 from __future__ import annotations
@@ -40,8 +43,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from bridge.simulator.catalogue import CATALOGUE, Offer
-from bridge.simulator.records import Course, Revision, User, kombo_id
-from bridge.simulator.world import Integration, World, utc_now
+from bridge.simulator.crowd import Assignments, Learners
+from bridge.simulator.fields import CustomField, IntegrationField
+from bridge.simulator.integration import Integration, utc_now
+from bridge.simulator.records import Course, Provider, Revision, Skill, User, kombo_id
+from bridge.simulator.world import World
 
 API_KEY = "simulated-kombo-key"
 SEEDED_AT = datetime(2025, 9, 1, 6, tzinfo=UTC)
@@ -168,20 +174,32 @@ def _crowd() -> list[Person]:
 PEOPLE = (*CAST, *_crowd())
 
 
-def seeded() -> World:
-    """A new world with everything in it; from here on its clock is the real one."""
+def seeded(*, people: int = 0, progressions: int = 0, courses: int = 0) -> World:
+    """A new world with everything in it, and so many more of Acme; from here on its clock is the real one.
+
+    Raises `ValueError` where there would be progressions of nobody.
+    """
     world = World(api_key=API_KEY, environment_id="simulated-environment", clock=lambda: SEEDED_AT)
     for id, organization in ORGANIZATIONS.items():
         integration = world.add(Integration(id, organization, origin_id=organization.split()[0].lower()))
+        integration.put(Provider(id=kombo_id("provider", id), remote_id="provider", name="Content Provider"))
+        integration.put(Skill(id=kombo_id("skill", id), name="Compliance"))
         for offer in CATALOGUE:
             _add_course(integration, offer)
         for person in PEOPLE:
             if person.integration == id:
                 _add_person(integration, person)
-    _add_orphan(world.integrations[ACME])
-    _delete(world.integrations[ACME], OLGA)
-    world.integrations[ACME].users.anonymise(OLGA.id, SEEDED_AT)
+    acme = world.integrations[ACME]
+    _add_orphan(acme)
+    _add_fields(acme)
+    _delete(acme, OLGA)
+    acme.users.anonymise(OLGA.id, SEEDED_AT)
     _delete(world.integrations[GLOBEX], FRANK)
+    _add_crowd(acme, people, progressions, courses)
+    for integration in world.integrations.values():
+        integration.changed.clear()
+        for table in integration.tables.values():
+            table.finalise()
     world.set_clock(utc_now)
     return world
 
@@ -209,6 +227,7 @@ def _add_course(integration: Integration, offer: Offer) -> None:
         id=course_id(integration.id, offer.origin_id),
         remote_id=remote_id,
         origin_id=None if unnamed else offer.origin_id,
+        provider_id=kombo_id("provider", integration.id) if offer.kind != "compliance" else None,
         remote_created_at=since,
     )
     integration.put(course)
@@ -222,6 +241,7 @@ def _add_course(integration: Integration, offer: Offer) -> None:
             description=offer.description,
             status="ACTIVE" if number == newest else "INACTIVE",
             remote_created_at=since + timedelta(days=200 * (number - 1)),
+            skills=(kombo_id("skill", integration.id),) if offer.kind == "compliance" else None,
         )
         integration.put(revision)
 
@@ -240,6 +260,7 @@ def _add_person(integration: Integration, person: Person) -> None:
         work_email=person.email,
         status=person.status,
         remote_created_at=None if integration.tool == "workday" else SEEDED_AT - timedelta(days=700),
+        extra={"cost_center": f"{sum(person.remote_id.encode()) % 9000 + 1000}"} if integration.id == ACME else None,
     )
     integration.put(user)
     for reference, status in person.assigned:
@@ -259,6 +280,26 @@ def _add_orphan(integration: Integration) -> None:
     revision = Revision(id=kombo_id(remote_id, integration.id), remote_id=remote_id, title="Induction (archived)")
     integration.put(revision)
     integration.enroll(JONAS.id, revision.id, enrolled_at=SEEDED_AT - timedelta(days=300))
+
+
+def _add_fields(integration: Integration) -> None:
+    cost_center = IntegrationField(
+        kombo_id("field", "cost_center"), "cost_center", "lms_users", "CUSTOM", "Cost center"
+    )
+    number = CustomField(kombo_id("custom", "cost_center"), "cost_center_number", "lms_users", label="Cost center")
+    integration.integration_fields.append(cost_center)
+    integration.custom_fields.append(number)
+
+
+def _add_crowd(integration: Integration, people: int, progressions: int, courses: int) -> None:
+    for number in range(1, courses + 1):
+        _add_course(integration, Offer(f"course-{number:05}", f"Course {number}", "video", 10, f"Number {number}."))
+    learners = Learners(integration.id, people, "acme.com")
+    offers = [offer.origin_id for offer in CATALOGUE] + [f"course-{number:05}" for number in range(1, courses + 1)]
+    open_to_all = [revision_id(integration.id, origin_id, _newest(origin_id)) for origin_id in offers]
+    integration.users.settle(learners, SEEDED_AT)
+    assignments = Assignments(integration.id, progressions, learners, open_to_all, SEEDED_AT)
+    integration.progressions.settle(assignments, SEEDED_AT)
 
 
 def _delete(integration: Integration, person: Person) -> None:

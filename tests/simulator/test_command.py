@@ -41,6 +41,39 @@ def test_the_first_line_says_all_that_a_script_needs(number: signal.Signals, cod
         assert (process.returncode, errors) == (code, "")
 
 
+def test_as_large_and_as_slow_to_show_as_one_likes() -> None:
+    url, secret = "http://127.0.0.1:9/hook", "a secret"
+    size = ("--people", "1000", "--progressions", "5000", "--courses", "10")
+    webhooks = ("--webhook-url", url, "--webhook-secret", secret)
+    with simulate("--json", *size, "--sync-every", "600", *webhooks) as process:
+        assert process.stdout
+        line = json.loads(process.stdout.readline())
+        assert line["webhook_secret"] == secret
+        headers = {"Authorization": f"Bearer {line['api_key']}", "X-Integration-Id": ACME}
+        with httpx.Client(base_url=line["base_url"], headers=headers, trust_env=False) as client:
+            rows = client.get("/lms/users", params={"page_size": 250}).json()["data"]["results"]
+            assert len(rows) == 250
+            control = line["base_url"].removesuffix("/v1") + "/_control"
+            changed = {"integration": ACME, "first_name": "Else"}
+            client.patch(f"{control}/users/{rows[200]['id']}", json=changed)
+            rows = client.get("/lms/users", params={"ids": rows[200]["id"]}).json()["data"]["results"]
+            assert rows[0]["first_name"] != "Else"
+
+
+def test_a_webhook_url_alone_gets_a_secret_of_its_own() -> None:
+    with simulate("--json", "--webhook-url", "http://127.0.0.1:9/") as process:
+        assert process.stdout
+        assert len(json.loads(process.stdout.readline())["webhook_secret"]) >= 32
+
+
+def test_progressions_of_nobody_are_said_in_one_line() -> None:
+    with simulate("--progressions", "5") as process:
+        _, errors = process.communicate(timeout=10)
+    assert process.returncode == 1
+    assert errors.count("\n") == 1
+    assert "--people" in errors
+
+
 def test_for_people() -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

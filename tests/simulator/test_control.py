@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import httpx
@@ -8,85 +7,10 @@ import pytest
 
 from bridge.simulator.app import create
 from bridge.simulator.records import kombo_id
-from bridge.simulator.seed import ACME, JANE, TOM, revision_id
-from bridge.simulator.serving import running
+from bridge.simulator.seed import ACME, JANE, revision_id
 from bridge.simulator.world import World
 
 USERS = "/v1/lms/users"
-
-
-async def fault(api: httpx.AsyncClient, **details: Any) -> None:
-    assert (await api.post("/_control/faults", json=details)).status_code == 200
-
-
-@pytest.mark.parametrize(
-    ("details", "status", "content_type", "code"),
-    [
-        ({"kind": "429"}, 429, "application/json", "PLATFORM.RATE_LIMIT_EXCEEDED"),
-        ({"kind": "429-concurrency"}, 429, "application/json", "PLATFORM.CONCURRENCY_LIMIT_EXCEEDED"),
-        ({"kind": "500"}, 500, "application/json", "PLATFORM.UNKNOWN_ERROR"),
-        (
-            {"kind": "error", "status": 403, "code": "INTEGRATION.MODEL_DISABLED"},
-            403,
-            "application/json",
-            "INTEGRATION.MODEL_DISABLED",
-        ),
-        ({"kind": "html502"}, 502, "text/html; charset=utf-8", None),
-        ({"kind": "empty500"}, 500, None, None),
-    ],
-)
-async def test_faults_happen_as_often_as_asked(
-    details: dict[str, Any], status: int, content_type: str | None, code: str | None, api: httpx.AsyncClient
-) -> None:
-    await fault(api, count=2, **details)
-    for _ in range(2):
-        answer = await api.get(USERS)
-        assert (answer.status_code, answer.headers.get("content-type")) == (status, content_type)
-        if code:
-            assert answer.json()["error"]["code"] == code
-    assert (await api.get(USERS)).status_code == 200
-
-
-async def test_faults_of_one_path_or_method(api: httpx.AsyncClient) -> None:
-    await fault(api, kind="500", path="/v1/lms/courses", count=None)
-    await fault(api, kind="429", method="POST", retry_after="7")
-    assert (await api.get(USERS)).status_code == 200
-    assert [(await api.get("/v1/lms/courses")).status_code for _ in range(3)] == [500] * 3
-    busy = await api.post("/v1/force-sync")
-    assert (busy.status_code, busy.headers["retry-after"]) == (429, "7")
-    await api.delete("/_control/faults")
-    assert (await api.get("/v1/lms/courses")).status_code == 200
-
-
-async def test_slow(api: httpx.AsyncClient) -> None:
-    await fault(api, kind="slow", seconds=0.2)
-    started = time.monotonic()
-    assert (await api.get(USERS)).status_code == 200
-    assert time.monotonic() - started >= 0.2
-
-
-async def test_spoilt_rows(api: httpx.AsyncClient) -> None:
-    await fault(api, kind="rows", patch={"status": "NAPPING", "novel": 1}, without=["remote_id"])
-    row = (await api.get(USERS, params={"ids": JANE.id})).json()["data"]["results"][0]
-    assert (row["status"], row["novel"], "remote_id" in row, row["id"]) == ("NAPPING", 1, False, JANE.id)
-
-
-async def test_cut_off_after_the_write_was_made(world: World) -> None:
-    headers = {"Authorization": f"Bearer {world.api_key}", "X-Integration-Id": ACME}
-    async with running(create(world)) as origin, httpx.AsyncClient(base_url=origin, headers=headers) as api:
-        await fault(api, kind="cut", method="POST")
-        body = {"user_id": TOM.id, "course_revision_id": revision_id(ACME, "ergonomics")}
-        with pytest.raises(httpx.RemoteProtocolError):
-            await api.post("/v1/lms/course-progressions", json=body)
-        rows = (await api.get("/v1/lms/course-progressions", params={"user_ids": TOM.id})).json()["data"]["results"]
-    assert [row["status"] for row in rows] == ["DROPPED", "ENROLLED"]
-
-
-async def test_down(api: httpx.AsyncClient) -> None:
-    await api.post("/_control/down", json={"value": True})
-    assert (await api.get(USERS)).status_code == 503
-    await api.post("/_control/down", json={"value": False})
-    assert (await api.get(USERS)).status_code == 200
 
 
 async def test_the_request_log_tells_all_but_the_key(api: httpx.AsyncClient, world: World) -> None:
@@ -155,6 +79,46 @@ async def test_a_refusal_of_an_integration(api: httpx.AsyncClient) -> None:
     assert (await api.get(USERS)).status_code == 200
 
 
+@pytest.mark.parametrize(
+    ("status", "code"), [("INVALID", "INTEGRATION.AUTHENTICATION_INVALID"), ("INACTIVE", "INTEGRATION.INACTIVE")]
+)
+async def test_one_that_is_not_active_answers_from_what_kombo_has_and_does_nothing(
+    status: str, code: str, api: httpx.AsyncClient
+) -> None:
+    path = f"/_control/integrations/{ACME}"
+    await api.patch(path, json={"status": status})
+    assert (await api.get(USERS)).status_code == 200
+    body = {"user_id": JANE.id, "course_revision_id": revision_id(ACME, "ergonomics")}
+    for answer in (
+        await api.post("/v1/lms/course-progressions", json=body),
+        await api.post("/v1/force-sync", json={}),
+    ):
+        assert (answer.status_code, answer.json()["error"]["code"]) == (403, code)
+    await api.patch(path, json={"refuse_reads": True})
+    assert (await api.get(USERS)).json()["error"]["code"] == code
+    await api.patch(path, json={"status": "ACTIVE"})
+    assert (await api.get(USERS)).status_code == 200
+
+
+async def test_a_failed_quality_check(api: httpx.AsyncClient) -> None:
+    await api.patch(f"/_control/integrations/{ACME}", json={"qa_status": "FAILED"})
+    answer = await api.get(USERS)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (409, "INTEGRATION.QA_FAILED")
+
+
+async def test_an_integration_made_anew_has_other_ids_for_the_same_people(api: httpx.AsyncClient) -> None:
+    new = {"id": "workday:anew", "organization": "Acme Corporation", "copy_of": ACME}
+    assert (await api.post("/_control/integrations", json=new)).status_code == 201
+    assert (await api.post("/_control/integrations", json=new)).status_code == 409
+    headers = {"X-Integration-Id": "workday:anew"}
+    query = {"remote_ids": JANE.remote_id}
+    [jane] = (await api.get(USERS, params=query, headers=headers)).json()["data"]["results"]
+    assert jane["id"] != JANE.id
+    query = {"user_ids": jane["id"]}
+    rows = (await api.get("/v1/lms/course-progressions", params=query, headers=headers)).json()["data"]["results"]
+    assert [row["course_revision"]["course"]["remote_id"] for row in rows] == ["ext-cybersecurity-101"]
+
+
 async def test_completions_can_be_counted(api: httpx.AsyncClient) -> None:
     rows = (await api.get("/v1/lms/course-progressions", params={"user_ids": JANE.id})).json()["data"]["results"]
     for score in (1, 2):
@@ -174,6 +138,12 @@ async def test_completions_can_be_counted(api: httpx.AsyncClient) -> None:
         ("PATCH", "/_control/users/nobody", {"integration": ACME}, 404),
         ("PATCH", "/_control/integrations/nobody", {}, 404),
         ("PATCH", "/_control/world", {"typo": 1}, 400),
+        ("PATCH", "/_control/webhooks", {"typo": 1}, 400),
+        ("PATCH", f"/_control/integrations/{ACME}", {"status": "SLEEPING"}, 400),
+        ("PATCH", "/_control/scope", {"integration": ACME, "model": "dogs"}, 400),
+        ("POST", "/_control/sync", {"outcome": "PERHAPS"}, 400),
+        ("POST", "/_control/connections", {"token": "nobody"}, 404),
+        ("POST", "/_control/faults", {"kind": "500", "rate": 2}, 400),
     ],
 )
 async def test_what_control_refuses(

@@ -143,6 +143,25 @@ async def test_a_changed_revision_changes_its_course(api: httpx.AsyncClient, wor
     assert [bool(each["remote_deleted_at"]) for each in rows[0]["revisions"]] == [True, False]
 
 
+async def test_skills_and_providers_are_where_they_are_due(api: httpx.AsyncClient) -> None:
+    [skill] = await every_row(api, "/v1/lms/skills")
+    assert set(skill) == MARKS | INTEGRATION_FIELDS | {"name", "remote_created_at"}
+    assert (skill["remote_id"], skill["name"]) == (None, "Compliance")
+    named = {"id": skill["id"], "remote_id": None, "name": "Compliance"}
+    for row in await every_row(api, "/v1/lms/courses"):
+        compliance = row["provider"] is None
+        assert (row["provider_id"] is None) == compliance
+        if not compliance:
+            assert row["provider"] == {
+                "id": row["provider_id"],
+                "remote_id": "provider",
+                "name": "Content Provider",
+            }
+        for each in row["revisions"]:
+            assert each["skill_assignments"] == ([{"skill": named}] if compliance else [])
+    assert await every_row(api, "/v1/lms/skills", ids=seed.JANE.id) == []
+
+
 async def test_ids_are_unique_per_model_only(api: httpx.AsyncClient) -> None:
     headers = {"X-Integration-Id": seed.INITECH}
     for path in ("/v1/lms/users", "/v1/lms/courses"):

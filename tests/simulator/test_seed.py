@@ -8,7 +8,7 @@ from bridge.simulator.seed import seeded
 
 
 def snapshot() -> str:
-    return repr([(id, {name: table.seen for name, table in each.tables.items()}) for id, each in worlds()])
+    return repr([(id, {name: dict(table.seen) for name, table in each.tables.items()}) for id, each in worlds()])
 
 
 def worlds() -> list[tuple[str, seed.Integration]]:

@@ -164,6 +164,65 @@ async def test_a_push_that_fails_as_a_whole(api: httpx.AsyncClient, world: World
     assert (data["status"], data["error"]["code"], "data" in data) == ("FAILED", "PLATFORM.TASK_TIMED_OUT", False)
 
 
+async def fates(api: httpx.AsyncClient, *items: dict[str, Any]) -> list[tuple[str, str | None]]:
+    task = (await api.post("/v1/lms/courses/bulk", json={"items": items})).json()["data"]["task_id"]
+    data = (await api.get(f"/v1/lms/courses/bulk/{task}")).json()["data"]
+    return [(each["status"], each["error"]["code"] if "error" in each else None) for each in data["data"]]
+
+
+async def test_with_a_batch_api_courses_share_a_fate(api: httpx.AsyncClient, world: World) -> None:
+    world.failing_items = {"bad": "REMOTE.INPUT_INVALID"}
+    world.batch_size = 2
+    refused, fine = ("FAILED", "REMOTE.INPUT_INVALID"), ("SUCCEEDED", None)
+    found = await fates(api, item("one"), item("bad"), item("two"), item("three"), item("four"))
+    assert found == [refused, refused, fine, fine, fine]
+
+
+async def test_where_courses_cannot_be_changed(api: httpx.AsyncClient, world: World) -> None:
+    world.integrations[ACME].course_updates = False
+    assert await fates(api, item("new")) == [("SUCCEEDED", None)]
+    assert await fates(api, item("new")) == [("FAILED", "LMS.COURSE_UPDATE_NOT_SUPPORTED")]
+
+
+async def test_a_task_may_take_as_long_as_its_courses(api: httpx.AsyncClient, world: World) -> None:
+    world.item_delay = 500
+    task = (await api.post("/v1/lms/courses/bulk", json={"items": [item("a"), item("b")]})).json()["data"]["task_id"]
+    statuses = []
+    for seconds in (0, 999, 1001):
+        world.clock_ahead = seconds
+        statuses.append((await api.get(f"/v1/lms/courses/bulk/{task}")).json()["data"]["status"])
+    assert statuses == ["PENDING", "PENDING", "COMPLETED"]
+
+
+async def test_what_was_pushed_is_on_record(api: httpx.AsyncClient) -> None:
+    await fates(api, item("new", languages=["de", "en-GB"], duration=12))
+    [task] = (await api.get("/_control/tasks", params={"integration": ACME})).json()
+    assert (task["items"][0]["origin_id"], task["items"][0]["course"]["languages"]) == ("new", ["de", "en-GB"])
+
+
+async def test_an_action_that_is_switched_off(api: httpx.AsyncClient) -> None:
+    await api.patch(f"/_control/integrations/{ACME}", json={"disabled_actions": ["lms_create_course_progression"]})
+    answer = await api.post(ENROLL, json={"user_id": NOOR.id, "course_revision_id": REVISION})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (403, "INTEGRATION.ACTION_DISABLED")
+    details = (await api.get(f"/v1/integrations/{ACME}")).json()["data"]["write_actions"]
+    assert [action["id"] for action in details if not action["is_available"]] == ["lms_create_course_progression"]
+
+
+async def test_fragile_tools_have_lower_limits(api: httpx.AsyncClient, world: World) -> None:
+    world.action_delay = 0.1
+    world.integrations[ACME].concurrency_limit = 2
+    body = {"user_id": NOOR.id, "course_revision_id": REVISION}
+    answers = await asyncio.gather(*(api.post(ENROLL, json=body) for _ in range(3)))
+    assert sorted(answer.status_code for answer in answers) == [200, 200, 429]
+    assert {answer.headers["concurrency-limit"] for answer in answers} == {"2"}
+
+
+async def test_a_refused_action_says_in_its_headers_what_is_left(api: httpx.AsyncClient) -> None:
+    answer = await api.post(ENROLL, json={})
+    assert answer.status_code == 400
+    assert (answer.headers["concurrency-limit"], answer.headers["concurrency-remaining"]) == ("30", "30")
+
+
 async def test_thirty_actions_at_a_time(api: httpx.AsyncClient, world: World) -> None:
     world.action_delay = 0.2
     body = {"user_id": NOOR.id, "course_revision_id": REVISION}
