@@ -10,6 +10,7 @@ import pytest_asyncio
 
 from bridge.store.engine import Store
 from bridge.store.migrate import migrate
+from tests.support.directories import Directory, directory_over
 from tests.support.postgresql import postgresql
 from tests.support.rooms import Rooms
 from tests.support.rooms import rooms as open_rooms
@@ -62,3 +63,10 @@ def either_store(either_url: str) -> Iterator[Store]:
     store = Store(either_url)
     yield store
     store.close()
+
+
+@pytest_asyncio.fixture
+async def filled(either_store: Store, tmp_path: Path) -> AsyncIterator[Directory]:
+    """A directory to be filled by hand, over either kind of state."""
+    async with directory_over(either_store, tmp_path) as found:
+        yield found

@@ -1,33 +1,37 @@
 """Asking Kombo itself, where the local copy has no answer.
 
-The one place where a launch touches Kombo, so everything here is bounded: a deadline per question, one question at a
-time per key however many ask, a few at once per integration, and not the same fruitless question twice within a
-minute. What Kombo answers is kept in the directory.
+The one place where a launch touches Kombo, so everything here is bounded: a deadline that waiting for a turn counts
+towards, one question at a time per key however many ask, a budget per tenant, and not the same question twice within a
+minute, whichever process asks. What Kombo answers is kept in the directory.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import Literal
 
 import structlog
-from cachetools import TTLCache
+from cachetools import LRUCache
+from sqlalchemy import Connection
 
+from bridge.digests import digest_of
+from bridge.directory.budget import Budget
 from bridge.errors import KomboUnavailable
 from bridge.flights import Flights
 from bridge.kombo.client import KomboClient, askable
+from bridge.kombo.model import Progression, User
 from bridge.settings.model import Tenant
-from bridge.store import directory, lookups
+from bridge.store import directory, lookups, questions
 from bridge.store.engine import Store, now_ms
 from bridge.store.lookups import Enrollment, Person
 
 DEADLINE_SECONDS = 4.0
-AT_ONCE = 8
-ASK_AGAIN_SECONDS = 60
-REMEMBERED = 50_000
+ASK_SECONDS = 3.5
+"""The call itself ends first, as it can say why nothing came."""
+TENANTS = 10_000
 
 Key = Literal["remote_id", "email"]
 
@@ -42,81 +46,115 @@ class Live:
         self._client = client
         self._people: Flights[list[Person]] = Flights()
         self._enrollments: Flights[list[Enrollment]] = Flights()
-        self._asked: TTLCache[tuple[str, ...], None] = TTLCache(REMEMBERED, ASK_AGAIN_SECONDS)
-        self._turns: dict[str, asyncio.Semaphore] = {}
+        self._budgets: LRUCache[str, Budget] = LRUCache(TENANTS)
 
     async def people(self, tenant: Tenant, key: Key, value: str) -> list[Person]:
-        """Everybody whom Kombo has under exactly that value.
+        """Everybody whom Kombo has under exactly that value, as of a minute ago at most.
 
         An answer that holds anybody else is no answer: a connector that cannot filter, or a filter read as a list, must
         not turn into somebody's identity. That a value is `askable` is the caller's to see to: Kombo's filters are
-        lists without an escape for the comma. Raises `KomboError` and `StateError`.
+        lists without an escape for the comma. Of more than `lookups.MANY` people, some are returned, and one too many.
+        Raises `KomboError` and `StateError`.
         """
-        question = (tenant.slug, tenant.integration_id, key, value)
-        return await self._people.ask(question, lambda: self._ask_people(tenant, key, value))
+        exact = directory.fold(value) if key == "email" else value
+        question = digest_of("people", tenant.integration_id, key, exact)
+        return await self._people.ask(question, lambda: self._find_people(tenant, key, value, question))
 
-    async def _ask_people(self, tenant: Tenant, key: Key, value: str) -> list[Person]:
+    async def _find_people(self, tenant: Tenant, key: Key, value: str, question: str) -> list[Person]:
+        integration = tenant.integration_id
+        since = await self._answered_since(question)
+        if since is None:
+            async with self._turn(tenant, question) as since:
+                users = await self._users(tenant, key, value)
+                await self._keep(
+                    question, partial(directory.save_users, integration_id=integration, users=users, seen_at=since)
+                )
+        find = lookups.people_by_remote_id if key == "remote_id" else lookups.people_by_email
+        people = await self._store.read(lambda c: find(c, integration, value))
+        return people if len(people) > lookups.MANY else [person for person in people if person.seen_at >= since]
+
+    async def _users(self, tenant: Tenant, key: Key, value: str) -> Sequence[User]:
         client = self._client(tenant)
-        async with self._turn(tenant.integration_id):
-            if key == "remote_id":
-                users = await client.users_by_remote_id(value, deadline=DEADLINE_SECONDS)
-            else:
-                users = await client.users_by_email(value, deadline=DEADLINE_SECONDS)
-        if any(not _is(user.remote_id, user.work_email, key, value) for user in users):
+        ask = client.users_by_remote_id if key == "remote_id" else client.users_by_email
+        users = await ask(value, deadline=ASK_SECONDS)
+        if not all(_is(user, key, value) for user in users):
             log.error("kombo_answer_does_not_fit", tenant=tenant.slug, asked=key, results=len(users))
             raise KomboUnavailable(f"Kombo answered a question for one {key} with a user of another")
-        moment, integration = now_ms(), tenant.integration_id
-        await self._store.write(lambda c: directory.save_users(c, integration, users, moment))
-        people = [
-            await self._store.read(partial(lookups.person, integration_id=integration, user_id=user.id))
-            for user in users
-        ]
-        return [person for person in people if person and _is(person.remote_id, person.email, key, value)]
-
-    def asked_lately(self, tenant: Tenant, user_id: str, courses: Sequence[str]) -> bool:
-        """Whether Kombo said no to this within the last minute."""
-        return (tenant.integration_id, user_id, *courses) in self._asked
+        return users
 
     async def enrollments(self, tenant: Tenant, user_id: str, courses: list[str]) -> list[Enrollment]:
-        """A user's progressions in the courses, as Kombo has them now. Raises `KomboError` and `StateError`.
+        """A user's progressions in the courses, as Kombo had them a minute ago at most.
 
-        One that the directory alone still has is none: Kombo may have withdrawn it since.
+        One that the directory alone still has is none: Kombo may have withdrawn it since. Raises `KomboError` and
+        `StateError`.
         """
-        question = (tenant.slug, tenant.integration_id, user_id, *courses)
-        return await self._enrollments.ask(question, lambda: self._ask_enrollments(tenant, user_id, courses))
-
-    async def _ask_enrollments(self, tenant: Tenant, user_id: str, courses: list[str]) -> list[Enrollment]:
-        client = self._client(tenant)
-        integration = tenant.integration_id
         if not all(map(askable, (user_id, *courses))):
             raise KomboUnavailable("an id that Kombo gave has a comma in it, so that Kombo cannot be asked about it")
-        async with self._turn(integration):
-            answers = await asyncio.gather(
-                *(client.progressions_of(user_id, course, deadline=DEADLINE_SECONDS) for course in courses)
-            )
-        rows = [row for answer in answers for row in answer if row.user_id == user_id]
-        moment = now_ms()
-        await self._store.write(lambda c: directory.save_progressions(c, integration, rows, moment))
-        self._asked[(integration, user_id, *courses)] = None
+        question = digest_of("enrollments", tenant.integration_id, user_id, *courses)
+        return await self._enrollments.ask(question, lambda: self._find_enrollments(tenant, user_id, courses, question))
+
+    async def _find_enrollments(
+        self, tenant: Tenant, user_id: str, courses: list[str], question: str
+    ) -> list[Enrollment]:
+        integration = tenant.integration_id
+        since = await self._answered_since(question)
+        if since is None:
+            async with self._turn(tenant, question, len(courses)) as since:
+                rows = await self._progressions(tenant, user_id, courses)
+                await self._keep(
+                    question,
+                    partial(directory.save_progressions, integration_id=integration, found=rows, seen_at=since),
+                )
         known = await self._store.read(lambda c: lookups.enrollments(c, integration, user_id, courses))
-        answered = {row.id for row in rows}
-        return [enrollment for enrollment in known if enrollment.progression_id in answered]
+        return [enrollment for enrollment in known if enrollment.seen_at >= since]
 
-    @contextlib.asynccontextmanager
-    async def _turn(self, integration_id: str) -> AsyncIterator[None]:
-        """One of a few places; who does not get one in time is answered from what is known, as if Kombo were down."""
-        turns = self._turns.setdefault(integration_id, asyncio.Semaphore(AT_ONCE))
+    async def _progressions(self, tenant: Tenant, user_id: str, courses: list[str]) -> Sequence[Progression]:
+        client = self._client(tenant)
+        answers = await asyncio.gather(
+            *(client.progressions_of(user_id, course, deadline=ASK_SECONDS) for course in courses)
+        )
+        return [row for answer in answers for row in answer if row.user_id == user_id]
+
+    async def _answered_since(self, question: str) -> int | None:
+        """When the question was asked of which the directory has the answer; None where it may be asked (again).
+
+        Raises `KomboUnavailable` where it was asked a moment ago and nothing has come of it yet.
+        """
+        asked = await self._store.read(partial(questions.last, digest=question))
+        if asked is None or not asked.is_recent(now_ms()):
+            return None
+        if asked.answered_at is None:
+            raise KomboUnavailable("Kombo was asked this a moment ago, without an answer yet")
+        return asked.asked_at
+
+    @asynccontextmanager
+    async def _turn(self, tenant: Tenant, question: str, parts: int = 1) -> AsyncIterator[int]:
+        """To ask, within the deadline and the tenant's budget; since when the answer's rows count, in milliseconds.
+
+        Who does not get a turn is answered from what is known, as if Kombo were down.
+        """
+        budget = self._budgets.setdefault(tenant.slug, Budget())
         try:
-            await asyncio.wait_for(turns.acquire(), DEADLINE_SECONDS)
+            async with asyncio.timeout(DEADLINE_SECONDS), budget.spend(parts):
+                moment = now_ms()
+                if not await self._store.write(lambda c: questions.claim(c, question, moment)):
+                    raise KomboUnavailable("another process is asking Kombo this at the moment")
+                yield moment
         except TimeoutError as error:
-            raise KomboUnavailable("too many live questions are waiting for Kombo already") from error
-        try:
-            yield
-        finally:
-            turns.release()
+            raise KomboUnavailable("Kombo did not answer a live question within the deadline") from error
+
+    async def _keep(self, question: str, save: Callable[[Connection], None]) -> None:
+        """The answer and that it came, in one transaction."""
+
+        def work(connection: Connection) -> None:
+            save(connection)
+            questions.answered(connection, question, now_ms())
+
+        await self._store.write(work)
 
 
-def _is(remote_id: str, email: str | None, key: Key, value: str) -> bool:
+def _is(user: User, key: Key, value: str) -> bool:
+    """Whether Kombo answered with whom it was asked for: remote ids exactly, addresses but for ASCII case."""
     if key == "remote_id":
-        return remote_id == value
-    return email is not None and directory.fold(email) == directory.fold(value)
+        return user.remote_id == value
+    return user.work_email is not None and directory.fold(user.work_email) == directory.fold(value)

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from bridge.errors import Code, Refusal
 from bridge.exchange import Head
 
-FORM_SECONDS = 30
+BODY_SECONDS = 30
 MAX_FIELDS = 8
 OWN_FORM_BYTES = 8_192
 PAGES = (None, b"document", b"iframe")
@@ -29,17 +29,17 @@ def head_of(request: Request) -> Head:
     )
 
 
-async def read_form(request: Request, limit: int, code: Code) -> bytes:
-    """The body of a form. Raises `Refusal`: 413 above `limit` bytes, 408 where it has not come within 30 seconds."""
+async def read_body(request: Request, limit: int, code: Code) -> bytes:
+    """The body of a request. Raises `Refusal`: 413 above `limit` bytes, 408 where it has not come within 30 seconds."""
     body = bytearray()
     try:
-        async with asyncio.timeout(FORM_SECONDS):
+        async with asyncio.timeout(BODY_SECONDS):
             async for chunk in request.stream():
                 body += chunk
                 if len(body) > limit:
-                    raise Refusal(code, f"the form is larger than {limit} bytes", status=413)
+                    raise Refusal(code, f"the body is larger than {limit} bytes", status=413)
     except TimeoutError as error:
-        raise Refusal(code, f"the form did not come within {FORM_SECONDS} s", status=408) from error
+        raise Refusal(code, f"the body did not come within {BODY_SECONDS} s", status=408) from error
     return bytes(body)
 
 
@@ -57,7 +57,7 @@ async def posted_fields(request: Request, limit: int) -> dict[str, str]:
     if kind != "application/x-www-form-urlencoded":
         raise Refusal(Code.SAML_MALFORMED, "the body is not a form; the IdP must use the HTTP-POST binding")
     fields: dict[str, str] = {}
-    for name, value in parse_form(await read_form(request, limit, Code.SAML_MALFORMED), Code.SAML_MALFORMED):
+    for name, value in parse_form(await read_body(request, limit, Code.SAML_MALFORMED), Code.SAML_MALFORMED):
         if name in fields:
             raise Refusal(Code.SAML_MALFORMED, f"the form has {name[:32]!r} twice")
         fields[name] = value
@@ -67,7 +67,7 @@ async def posted_fields(request: Request, limit: int) -> dict[str, str]:
 async def query_and_form(request: Request) -> dict[str, str]:
     """The fields of a query and of a form of our own, each with one value. Raises `Refusal` (`request_malformed`)."""
     fields: dict[str, str] = {}
-    for source in (request.scope["query_string"], await read_form(request, OWN_FORM_BYTES, Code.REQUEST_MALFORMED)):
+    for source in (request.scope["query_string"], await read_body(request, OWN_FORM_BYTES, Code.REQUEST_MALFORMED)):
         for name, value in parse_form(source, Code.REQUEST_MALFORMED):
             if fields.setdefault(name, value) != value:
                 raise Refusal(Code.REQUEST_MALFORMED, f"the field {name[:32]!r} has two values")

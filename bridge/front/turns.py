@@ -1,4 +1,4 @@
-"""SAML's cryptography and XML off the event loop, a few messages at a time (some milliseconds of CPU each)."""
+"""Cryptography and XML off the event loop, a few messages at a time (some milliseconds of CPU each)."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Turns:
         Raises `Refusal` (`user_unknown`, 503) where too many wait already, each with a message in memory.
         """
         if self._free <= 0:
-            raise Refusal(Code.USER_UNKNOWN, "too many SAML messages wait for their turn")
+            raise Refusal(Code.USER_UNKNOWN, "too many messages wait for their turn")
         self._free -= 1
         try:
             async with self._turns:

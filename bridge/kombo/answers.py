@@ -143,7 +143,7 @@ def _envelope(content_type: str, body: bytes) -> tuple[_Envelope, str]:
     if content_type.partition(";")[0].strip().lower() != "application/json":
         return _Envelope(), "without JSON"
     try:
-        envelope = msgspec.json.decode(_whole_characters(body), type=_Envelope)
+        envelope = msgspec.json.decode(whole_characters(body), type=_Envelope)
     except _UNREADABLE as error:
         return _Envelope(), f"with a body that is not Kombo's: {error}"
     if envelope.error is None and (envelope.status != "success" or envelope.data is _NOTHING):
@@ -151,7 +151,7 @@ def _envelope(content_type: str, body: bytes) -> tuple[_Envelope, str]:
     return envelope, ""
 
 
-def _whole_characters(body: bytes) -> bytes:
+def whole_characters(body: bytes) -> bytes:
     """The body with NUL in place of each half of a surrogate pair that stands alone.
 
     JavaScript writes those where it has cut a string within an emoji, and the decoder would give up on the whole page

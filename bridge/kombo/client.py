@@ -17,7 +17,7 @@ import msgspec
 
 from bridge.errors import KomboUnavailable
 from bridge.kombo.answers import Page, read_object, read_page
-from bridge.kombo.model import MAX_ID, BulkTask, Course, CourseItem, Integration, Progression, User
+from bridge.kombo.model import MAX_ID, BulkTask, Course, CourseItem, Id, Integration, Progression, User
 from bridge.kombo.pauses import Patience
 from bridge.kombo.transport import Transport
 from bridge.settings.model import Kombo
@@ -171,7 +171,7 @@ class KomboClient:
 
 
 class _Started(msgspec.Struct):
-    task_id: str
+    task_id: Id
 
 
 class _Environment(msgspec.Struct):

@@ -105,12 +105,14 @@ class CourseItem(msgspec.Struct, frozen=True):
 
 
 class Fault(msgspec.Struct, frozen=True):
-    """Why a bulk task or one of its items failed, in Kombo's words."""
+    """Why a bulk task or one of its items failed, in Kombo's words, which may quote pages of an LMS's: nothing bounds
+    them, because one long sentence must not make the fate of every other course unreadable.
+    """
 
-    message: Text = ""
-    code: Line | None = None
-    title: Text | None = None
-    log_url: Text | None = None
+    message: str | None = None
+    code: str | None = None
+    title: str | None = None
+    log_url: str | None = None
 
 
 class CourseRef(msgspec.Struct, frozen=True):

@@ -18,7 +18,7 @@ from sqlalchemy import Connection
 
 from bridge.errors import StateError
 from bridge.keys.custody import HeldKeys
-from bridge.metrics import idps
+from bridge.metrics import directory, idps, misses, outbox
 from bridge.metrics.families import gauge
 from bridge.settings.model import Configuration
 from bridge.store.engine import Store
@@ -27,7 +27,7 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 Part = Callable[[Connection, Configuration, datetime], Iterable[Metric]]
 
-OF_THE_STATE: tuple[Part, ...] = (idps.measured,)
+OF_THE_STATE: tuple[Part, ...] = (idps.measured, directory.measured, outbox.measured, misses.measured)
 """What each room reads off the state; each gets an aware time."""
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import yaml
 
@@ -21,6 +21,8 @@ from bridge.settings.variables import VariableError, expand, named_files
 
 MAX_SIZE = 256 * 1024
 MAX_DEPTH = 16
+MAX_VALUES = 250_000
+"""More than any catalogue needs: a file of nothing but commas must not become gigabytes."""
 
 KeyPath = tuple[str | int, ...]
 
@@ -39,11 +41,13 @@ class Place(NamedTuple):
 class Document:
     """One file as read. `values` holds mappings, lists and text, with variables filled in.
 
-    `unfilled` are the paths of values whose variables could not be filled in, each with what is wrong.
+    `unfilled` are the paths of values whose variables could not be filled in, each with what is wrong. `word` is how
+    messages call what a name in it stands for.
     """
 
     name: str
     folder: Path
+    word: str = "setting"
     values: dict[str, Any] = field(default_factory=dict)
     places: dict[KeyPath, Place] = field(default_factory=dict)
     unfilled: dict[KeyPath, str] = field(default_factory=dict)
@@ -65,12 +69,36 @@ def read_document(path: Path, environ: Mapping[str, str], files: Watched) -> Doc
 
     `files` takes up the files that its variables name.
     """
-    name = shown(path)
+    document = Document(shown(path), path.absolute().parent)
+    return _read(document, text_of(path, MAX_SIZE), _Filling(environ, files))
+
+
+def read_data(path: Path, limit: int, word: str) -> Document:
+    """As `read_document`, for a file that is no settings: of at most `limit` bytes, and nothing in it is a variable.
+
+    What is in it goes to others, and whoever writes it must not be able to send the environment along.
+    """
+    return _read(Document(shown(path), path.absolute().parent, word), text_of(path, limit), None)
+
+
+def text_of(path: Path, limit: int) -> str:
+    """The text of a file of at most `limit` bytes; raises `SettingsError`."""
     try:
-        text = read_text(path, MAX_SIZE)
+        return read_text(path, limit)
     except UnusableFileError as error:
-        raise SettingsError(Problem(name, 1, str(error))) from None
-    reader = _Reader(Document(name, path.absolute().parent), environ, files)
+        raise SettingsError(Problem(shown(path), 1, str(error))) from None
+
+
+class _Filling(NamedTuple):
+    """What variables are filled in from; `files` takes up the files that they name."""
+
+    environ: Mapping[str, str]
+    files: Watched
+
+
+def _read(document: Document, text: str, filling: _Filling | None) -> Document:
+    name = document.name
+    reader = _Reader(document, filling)
     try:
         reader.read(yaml.parse(text, Loader=_Loader))
     except yaml.YAMLError as error:
@@ -97,16 +125,16 @@ def _line(event: yaml.Event) -> int:
 class _Reader:
     """Events of the YAML parser to a document. The parser keeps no recursion, and the depth here has a limit."""
 
-    def __init__(self, document: Document, environ: Mapping[str, str], files: Watched) -> None:
+    def __init__(self, document: Document, filling: _Filling | None) -> None:
         self.document = document
-        self.environ = environ
-        self.files = files
+        self.filling = filling
         self.problems: list[Problem] = []
+        self.count = 0
 
     def read(self, events: Iterator[yaml.Event]) -> None:
         starts = (event for event in events if isinstance(event, yaml.DocumentStartEvent))
         if not next(starts, None):
-            self.problems.append(Problem(self.document.name, 1, "the file is empty: write its settings"))
+            self.problems.append(Problem(self.document.name, 1, f"the file is empty: write its {self.document.word}s"))
             return
         root = next(events)
         if not isinstance(root, yaml.MappingStartEvent):
@@ -122,9 +150,11 @@ class _Reader:
             self._wrong(event, "anchors and aliases (& and *) are not used here: write the value out, or quote it")
         elif getattr(event, "tag", None):
             self._wrong(event, "tags (!) are not used here: write the value alone, or quote it")
+        self.count += 1
         if len(path) > MAX_DEPTH:
-            deep = Problem(self.document.name, _line(event), f"nested deeper than {MAX_DEPTH} levels: no setting is")
-            raise SettingsError(*self.problems, deep)
+            self._end(event, f"nested deeper than {MAX_DEPTH} levels: no {self.document.word} is")
+        if self.count > MAX_VALUES:
+            self._end(event, f"more than {MAX_VALUES} values: split the file")
         self.document.places[path] = Place(line, None)
         match event:
             case yaml.MappingStartEvent():
@@ -170,14 +200,20 @@ class _Reader:
         self.document.places[path] = Place(line, written)
         if event.implicit[0] and written in _NULLS:
             self._wrong(event, f"`{dotted(path)}` has no value: write one, or remove the line")
+        return written if self.filling is None else self._filled(written, path, self.filling)
+
+    def _filled(self, written: str, path: KeyPath, filling: _Filling) -> str:
         folder = self.document.folder
         for file in named_files(written, folder):
-            self.files.add(file)
+            filling.files.add(file)
         try:
-            return expand(written, self.environ, folder)
+            return expand(written, filling.environ, folder)
         except VariableError as error:
             self.document.unfilled[path] = str(error)
             return written
+
+    def _end(self, event: yaml.Event, message: str) -> NoReturn:
+        raise SettingsError(*self.problems, Problem(self.document.name, _line(event), message))
 
     def _wrong(self, event: yaml.Event, message: str) -> None:
         self.problems.append(Problem(self.document.name, _line(event), printable(message)))

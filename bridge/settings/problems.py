@@ -51,7 +51,7 @@ def _message(model: type[BaseModel], document: Document, error: ErrorDetails) ->
     if error["type"] == "missing":
         return f"`{dotted(loc)}` is missing: write {_example(model, loc)}"
     if error["type"] == "extra_forbidden":
-        return f"`{dotted(loc)}` is no setting: {_known(model, loc)}"
+        return f"`{dotted(loc)}` is no {document.word}: {_known(model, loc)}"
     path = document.nearest(loc)
     advice = _advice(error)
     if loc[-1:] == ("[key]",):

@@ -50,7 +50,9 @@ class TenantKombo(Frozen):
     api_key: Token | None = None
     webhook_secret: Token | None = None
     sync_every: Duration | None = None
+    full_sync_every: Duration | None = None
     stale_for: Duration | None = None
+    miss_window: Duration | None = None
 
     def over(self, kombo: Kombo) -> Kombo:
         overridden = self.model_fields_set - {"integration_id"}

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, Table, create_engine, event, select
+from sqlalchemy import ColumnElement, Connection, Engine, Row, Table, and_, create_engine, event, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
@@ -154,21 +154,44 @@ def _transaction(engine: Engine, work: Callable[[Connection], T]) -> T:
 
 
 def upsert(
-    connection: Connection, table: Table, rows: Sequence[dict[str, Any]], *, newest_by: str | None = None
-) -> None:
-    """Insert rows, or replace those with the same primary key.
+    connection: Connection,
+    table: Table,
+    rows: Sequence[dict[str, Any]],
+    *,
+    newest_by: str | None = None,
+    only: Callable[[Any], ColumnElement[bool]] | None = None,
+    merged: Callable[[Any], Mapping[str, Any]] | None = None,
+) -> Sequence[Row[Any]]:
+    """Insert rows, or replace those with the same primary key; the keys of those that were written.
 
-    With `newest_by` an existing row is replaced only by one whose value in that column is not smaller. Rows must have
-    distinct keys: PostgreSQL refuses to touch a row twice in one statement.
+    With `newest_by` an existing row is replaced only by one whose value in that column is not smaller, and with `only`
+    where the condition that it makes of the fresh row's columns holds; `merged` makes of those the values of columns
+    that do not simply take the fresh one. Rows must have distinct keys: PostgreSQL refuses to touch a row twice in one
+    statement.
     """
     if not rows:
-        return
+        return []
     dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
     statement = dialect.insert(table)
-    fresh = {column.name: statement.excluded[column.name] for column in table.columns if not column.primary_key}
-    where = None if newest_by is None else statement.excluded[newest_by] >= table.c[newest_by]
-    keys = [column.name for column in table.primary_key.columns]
-    connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=fresh, where=where), list(rows))
+    fresh = statement.excluded
+    values = {column.name: fresh[column.name] for column in table.columns if not column.primary_key}
+    values |= merged(fresh) if merged else {}
+    conditions = [fresh[newest_by] >= func.coalesce(table.c[newest_by], 0)] if newest_by else []
+    conditions += [only(fresh)] if only else []
+    where = and_(*conditions) if conditions else None
+    keys = list(table.primary_key.columns)
+    statement = statement.on_conflict_do_update(index_elements=keys, set_=values, where=where)
+    return connection.execute(statement.returning(*keys), list(rows)).all()
+
+
+def learn(connection: Connection, tables: Iterable[Table]) -> None:
+    """Let PostgreSQL look at tables that have grown: what it plans on guesses reads all of a table to find a few rows.
+
+    It does so by itself, but minutes later, when a first reading is half over. SQLite plans by the indexes alone.
+    """
+    if connection.dialect.name == "postgresql":
+        for table in tables:
+            connection.exec_driver_sql(f"ANALYZE {table.name}")
 
 
 def insert_new(connection: Connection, table: Table, row: dict[str, Any]) -> bool:

@@ -2,7 +2,8 @@
 
 Moments are whole milliseconds since 1970 in UTC. A row of the directory is known by its integration, never by its
 tenant: Kombo's ids are unique per model inside an integration, and a tenant's slug may change. `seen_at` is the last
-time that Kombo showed us the row; a completed full sync takes what it did not show for deleted.
+time that Kombo showed us the row, and `shown_in` the number of the latest full pass (`syncs.number`) that had begun by
+then; a completed one takes what it did not show for deleted, whatever the clock did meanwhile.
 """
 
 from __future__ import annotations
@@ -103,7 +104,9 @@ users = Table(
     Column("changed_at", BigInteger, nullable=False),
     Column("deleted_at", BigInteger),
     Column("seen_at", BigInteger, nullable=False),
-    Index("users_remote_id", "integration_id", "remote_id"),
+    Column("shown_in", Integer, nullable=False, server_default="0"),
+    Column("lost_at", BigInteger),
+    Index("users_remote_id", "integration_id", "remote_id", postgresql_ops={"remote_id": "text_pattern_ops"}),
     Index("users_email", "integration_id", "email_folded"),
 )
 
@@ -116,6 +119,8 @@ courses = Table(
     Column("changed_at", BigInteger, nullable=False),
     Column("deleted_at", BigInteger),
     Column("seen_at", BigInteger, nullable=False),
+    Column("shown_in", Integer, nullable=False, server_default="0"),
+    Column("remote_id", Text),
     Index("courses_origin_id", "integration_id", "origin_id"),
 )
 
@@ -126,6 +131,7 @@ revisions = Table(
     Column("id", String(512), primary_key=True),
     Column("course_id", String(512), nullable=False),
     Column("seen_at", BigInteger, nullable=False),
+    Column("shown_in", Integer, nullable=False, server_default="0"),
     Column("status", String(64)),
     Column("title", Text),
     Column("changed_at", BigInteger),
@@ -144,6 +150,7 @@ progressions = Table(
     Column("changed_at", BigInteger, nullable=False),
     Column("deleted_at", BigInteger),
     Column("seen_at", BigInteger, nullable=False),
+    Column("shown_in", Integer, nullable=False, server_default="0"),
     Column("enrolled_at", BigInteger),
     Index("progressions_user", "integration_id", "user_id"),
 )
@@ -161,6 +168,14 @@ syncs = Table(
     Column("rows", BigInteger),
     Column("full_at", BigInteger),
     Column("wanted_at", BigInteger),
+    Column("number", Integer),
+    Column("read_at", BigInteger),
+    Column("newest_at", BigInteger),
+    Column("newest_here", BigInteger),
+    Column("unreadable", BigInteger),
+    Column("failures", Integer),
+    Column("retry_at", BigInteger),
+    Index("syncs_wanted", "wanted_at"),
 )
 
 integrations = Table(
@@ -174,6 +189,7 @@ integrations = Table(
     Column("heard_at", BigInteger),
     Column("good_at", BigInteger),
     Column("failing_at", BigInteger),
+    Column("succeeded_at", BigInteger),
     Column("held_at", BigInteger),
     Column("held", BigInteger),
     Column("held_of", BigInteger),
@@ -186,7 +202,8 @@ held_users = Table(
     Column("integration_id", String(255), primary_key=True),
     Column("id", String(512), primary_key=True),
     Column("content", Text, nullable=False),
-    Column("seen_at", BigInteger, nullable=False),
+    Column("held_at", BigInteger, nullable=False),
+    Column("confirmed", Integer, nullable=False, server_default="0"),
 )
 
 course_map = Table(
@@ -235,6 +252,15 @@ misses = Table(
     Index("misses_first", "tenant", "first_at"),
 )
 
+questions = Table(
+    "questions",
+    metadata,
+    Column("digest", String(64), primary_key=True),
+    Column("asked_at", BigInteger, nullable=False),
+    Column("answered_at", BigInteger),
+    Index("questions_asked", "asked_at"),
+)
+
 outbox = Table(
     "outbox",
     metadata,
@@ -252,14 +278,25 @@ outbox = Table(
     Column("source", String(16), nullable=False),
     Column("state", String(16), nullable=False),
     Column("attempts", Integer, nullable=False),
+    Column("refused", Integer, nullable=False),
     Column("not_before", BigInteger, nullable=False),
     Column("sending", String(16)),
+    Column("sent_at", BigInteger),
     Column("created_at", BigInteger, nullable=False),
     Column("settled_at", BigInteger),
     Column("code", String(512)),
     Column("message", Text),
     Index("outbox_id", "id", unique=True),
     Index("outbox_effect", "effect", unique=True),
-    Index("outbox_waiting", "integration_id", "state", "number"),
+    Index("outbox_waiting", "state", "integration_id", "number"),
     Index("outbox_person", "integration_id", "user_id", "course"),
+    Index("outbox_tenant", "state", "tenant", "created_at"),
+)
+
+outbox_totals = Table(
+    "outbox_totals",
+    metadata,
+    Column("tenant", String(63), primary_key=True),
+    Column("kind", String(16), primary_key=True),
+    Column("done", BigInteger, nullable=False),
 )

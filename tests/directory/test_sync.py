@@ -1,17 +1,14 @@
-"""Reading Kombo into the directory, when all goes well and when it does not."""
+"""Reading a simulated Kombo into the directory, when all goes well and when it does not."""
 
 from __future__ import annotations
-
-import asyncio
 
 import pytest
 from sqlalchemy import Connection
 
-from bridge.directory.keeper import Keeper
 from bridge.directory.sync import Sync
-from bridge.errors import KomboUnavailable, StateError
+from bridge.errors import KomboRefused, KomboUnavailable, StateError
 from bridge.simulator import seed
-from bridge.store import lookups
+from bridge.store import lookups, syncs
 from tests.support.rooms import Rooms
 
 
@@ -31,27 +28,62 @@ async def remove(rooms: Rooms, person: seed.Person) -> None:
     await rooms.control("sync")
 
 
-async def test_a_pass_reads_everything_and_removes_what_is_gone(rooms: Rooms) -> None:
+async def test_a_pass_reads_everything_and_the_next_what_changed(rooms: Rooms) -> None:
     tenant = rooms.deployment.tenant("acme")
     first = {done.model: done for done in await rooms.sync(tenant)}
     assert first["users"].rows == len([p for p in seed.PEOPLE if p.integration == seed.ACME]) - 1, "all but the deleted"
     assert await synced(rooms) == {"users", "courses", "progressions"}
     await remove(rooms, seed.JANE)
-    second = {done.model: done.removed for done in await rooms.sync(tenant)}
-    assert second["users"] == 1
+    second = {done.model: (done.mode, done.rows) for done in await rooms.sync(tenant)}
+    assert second == {"users": ("delta", 1), "courses": ("delta", 0), "progressions": ("delta", 0)}
     assert not await known(rooms, seed.JANE)
     assert await known(rooms, seed.CARLOS)
 
 
-@pytest.mark.parametrize("fault", ["html502", "empty500", "cut"])
+async def test_with_a_full_pass_nothing_is_missed_that_a_delta_was_not_told(rooms: Rooms) -> None:
+    tenant = rooms.deployment.tenant("acme")
+    await rooms.sync(tenant)
+    del rooms.world.integrations[seed.ACME].users.seen[seed.JANE.id]
+    await rooms.sync(tenant)
+    assert await known(rooms, seed.JANE)
+    await Sync(rooms.store, rooms.client(tenant), tenant.integration_id).run(full=True)
+    assert not await known(rooms, seed.JANE)
+
+
+@pytest.mark.parametrize("fault", ["html502", "empty500", "cut", "429"])
 async def test_an_interrupted_pass_removes_nothing(rooms: Rooms, fault: str) -> None:
     tenant = rooms.deployment.tenant("acme")
     await rooms.sync(tenant)
-    await remove(rooms, seed.JANE)
+    del rooms.world.integrations[seed.ACME].users.seen[seed.JANE.id]
     await rooms.control("faults", kind=fault, count=None)
     with pytest.raises(KomboUnavailable):
-        await rooms.sync(tenant)
+        await Sync(rooms.store, rooms.client(tenant), tenant.integration_id).run(full=True)
     assert await known(rooms, seed.JANE)
+
+
+async def test_a_pass_goes_on_behind_the_page_that_was_kept(rooms: Rooms, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With Kombo's own cursors, which hold for the same filters only."""
+    monkeypatch.setattr("bridge.kombo.client.PAGE_SIZE", 10)
+    tenant = rooms.deployment.tenant("acme")
+    await rooms.sync(tenant)
+    for person in rooms.world.integrations[seed.ACME].users.lms.values():
+        rooms.world.integrations[seed.ACME].patch(
+            rooms.world.integrations[seed.ACME].users, person.id, first_name="Changed"
+        )
+    kept = 0
+
+    def permit(_: Connection) -> None:
+        nonlocal kept
+        kept += 1
+        if kept > 3:
+            raise StateError("killed")
+
+    with pytest.raises(StateError):
+        await Sync(rooms.store, rooms.client(tenant), tenant.integration_id, permit).run()
+    standing = (await rooms.store.read(lambda c: syncs.of(c, seed.ACME)))["users"]
+    assert (standing.mode, standing.rows) == ("delta", 19), "two pages, without the one whom a full pass left out"
+    done = await Sync(rooms.store, rooms.client(tenant), tenant.integration_id).read("users")
+    assert done.rows == len(rooms.world.integrations[seed.ACME].users.lms), "none of them twice"
 
 
 async def test_a_pass_with_unreadable_rows_is_no_proof_of_absence(rooms: Rooms) -> None:
@@ -59,14 +91,14 @@ async def test_a_pass_with_unreadable_rows_is_no_proof_of_absence(rooms: Rooms) 
     await rooms.sync(tenant)
     as_of = await rooms.store.read(lambda c: lookups.synced(c, seed.ACME))
     await rooms.control("faults", kind="rows", count=1, without=["remote_id"])
-    passes = {done.model: done for done in await rooms.sync(tenant)}
-    assert passes["users"].unreadable
-    assert passes["users"].removed == 0
+    passes = await Sync(rooms.store, rooms.client(tenant), tenant.integration_id).run(full=True)
+    users = passes[0]
+    assert users.unreadable
+    assert users.removed == 0
     assert await known(rooms, seed.JANE)
     later = await rooms.store.read(lambda c: lookups.synced(c, seed.ACME))
     assert later["users"] == as_of["users"], "what was known completely is still as old as it was"
     assert later["courses"] > as_of["courses"]
-    assert (await rooms.store.read(lambda c: lookups.passed(c, seed.ACME)))["users"] > as_of["users"]
 
 
 async def test_a_pass_that_may_no_longer_write_stops(rooms: Rooms) -> None:
@@ -85,65 +117,10 @@ async def test_a_pass_that_may_no_longer_write_stops(rooms: Rooms) -> None:
     assert await synced(rooms) == set()
 
 
-async def test_keepers_take_turns_and_read_again_when_it_is_due(rooms: Rooms) -> None:
-    rooms.deployment.tenants = {"acme": rooms.deployment.tenants["acme"]}
-    rooms.deployment.tenants["acme"]["kombo"] = {"integration_id": seed.ACME, "sync_every": "2s"}
-    configuration = rooms.deployment.load()
-    keepers = [Keeper(rooms.store, lambda: configuration, rooms.client) for _ in range(3)]
-    tasks = [asyncio.ensure_future(keeper.run()) for keeper in keepers]
-    try:
-        for _ in range(100):
-            await asyncio.sleep(0.05)
-            if await synced(rooms):
-                break
-        await asyncio.sleep(0.3)
-        assert rooms.asked("/lms/users") == 1, "one of the three"
-        await remove(rooms, seed.JANE)
-        for _ in range(100):
-            await asyncio.sleep(0.05)
-            if not await known(rooms, seed.JANE):
-                break
-        assert not await known(rooms, seed.JANE)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def test_a_keeper_outlives_a_kombo_that_is_away(rooms: Rooms, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bridge.directory.keeper.RETRY_MS", 200)
-    rooms.deployment.tenants = {"acme": rooms.deployment.tenants["acme"]}
-    configuration = rooms.deployment.load()
-    await rooms.control("down", value=True)
-    task = asyncio.ensure_future(Keeper(rooms.store, lambda: configuration, rooms.client).run())
-    try:
-        await asyncio.sleep(0.5)
-        assert await synced(rooms) == set()
-        await rooms.control("down", value=False)
-        for _ in range(100):
-            await asyncio.sleep(0.05)
-            if len(await synced(rooms)) == 3:
-                break
-        assert await known(rooms, seed.JANE)
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-
-async def test_no_integration_waits_for_ever_behind_busier_ones(rooms: Rooms, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bridge.directory.keeper.AT_ONCE", 1)
-    monkeypatch.setattr("bridge.directory.keeper.TICK_SECONDS", 0.02)
-    for slug, integration in (("acme", seed.ACME), ("globex", seed.GLOBEX), ("initech", seed.INITECH)):
-        rooms.deployment.tenants[slug]["kombo"] = {"integration_id": integration, "sync_every": "1s"}
-    configuration = rooms.deployment.load()
-    await rooms.control("faults", kind="slow", seconds=0.4, count=None)
-    task = asyncio.ensure_future(Keeper(rooms.store, lambda: configuration, rooms.client).run())
-    try:
-        for _ in range(200):
-            await asyncio.sleep(0.05)
-            if all([await synced(rooms, each) for each in (seed.ACME, seed.GLOBEX, seed.INITECH, seed.VANDELAY)]):
-                break
-        assert await synced(rooms, seed.VANDELAY), "each pass takes longer than the time until the next is due"
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+async def test_a_model_that_kombo_refuses_does_not_keep_the_others_from_being_read(rooms: Rooms) -> None:
+    tenant = rooms.deployment.tenant("acme")
+    fault = {"kind": "error", "code": "INTEGRATION.MODEL_NOT_AVAILABLE", "path": "/v1/lms/courses", "count": None}
+    await rooms.http.post(f"{rooms.origin}/_control/faults", json=fault)
+    with pytest.raises(KomboRefused, match="MODEL_NOT_AVAILABLE"):
+        await rooms.sync(tenant)
+    assert await synced(rooms) == {"users", "progressions"}

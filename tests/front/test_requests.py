@@ -12,7 +12,7 @@ from starlette.types import Message
 from bridge.errors import Code, Refusal
 from bridge.exchange import Head
 from bridge.front import requests
-from bridge.front.requests import fills_frame, is_framed, is_page_load, read_form, wants_page
+from bridge.front.requests import fills_frame, is_framed, is_page_load, read_body, wants_page
 
 PAGE = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 FORM = {**PAGE, "Content-Type": "application/x-www-form-urlencoded"}
@@ -94,14 +94,14 @@ async def test_a_form_that_comes_in_time_is_read() -> None:
         yield b"a=1&"
         yield b"b=2"
 
-    assert await read_form(posted(pieces()), 7, Code.SAML_MALFORMED) == b"a=1&b=2"
+    assert await read_body(posted(pieces()), 7, Code.SAML_MALFORMED) == b"a=1&b=2"
     with pytest.raises(Refusal) as caught:
-        await read_form(posted(pieces()), 6, Code.SAML_MALFORMED)
+        await read_body(posted(pieces()), 6, Code.SAML_MALFORMED)
     assert caught.value.status == 413
 
 
 async def test_a_form_that_trickles_in_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(requests, "FORM_SECONDS", 0.2)
+    monkeypatch.setattr(requests, "BODY_SECONDS", 0.2)
 
     async def pieces() -> AsyncIterator[bytes]:
         while True:
@@ -109,5 +109,5 @@ async def test_a_form_that_trickles_in_is_given_up(monkeypatch: pytest.MonkeyPat
             yield b"x"
 
     with pytest.raises(Refusal) as caught:
-        await asyncio.wait_for(read_form(posted(pieces()), 1000, Code.REQUEST_MALFORMED), 5)
+        await asyncio.wait_for(read_body(posted(pieces()), 1000, Code.REQUEST_MALFORMED), 5)
     assert (caught.value.code, caught.value.status) == (Code.REQUEST_MALFORMED, 408)

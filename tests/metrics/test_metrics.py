@@ -50,7 +50,7 @@ async def samples(metrics: Metrics) -> Samples:
     """By metric, and in each by the labels' values, as Prometheus' own parser reads them."""
     found: Samples = {}
     for family in text_string_to_metric_families((await metrics.text(NOW)).decode()):
-        assert family.type == "gauge"
+        assert family.type in ("gauge", "counter", "histogram")
         assert family.documentation
         for sample in family.samples:
             found.setdefault(sample.name.removeprefix("kombo_bridge_"), {})[tuple(sample.labels.values())] = (

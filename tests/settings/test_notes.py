@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.settings.notes import not_yet, without_effect
+from bridge.settings.notes import without_effect
 from tests.support.deployment import Deployment
 
 FORMER = "http://127.0.0.1:8080/Shibboleth.sso/SAML2/POST"
@@ -18,14 +18,7 @@ def deployment(tmp_path: Path) -> Deployment:
 
 
 def test_a_plain_deployment_needs_no_word(deployment: Deployment) -> None:
-    configuration = deployment.load()
-    assert [*not_yet(configuration), *without_effect(configuration)] == []
-
-
-def test_a_token_that_nothing_asks_for(deployment: Deployment) -> None:
-    deployment.service["internal_token"] = "token"
-    [note] = not_yet(deployment.load())
-    assert str(note).startswith("service: `internal_token` is accepted but not carried out in this version: ")
+    assert list(without_effect(deployment.load())) == []
 
 
 def test_a_logout_that_no_idp_takes(deployment: Deployment) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
+from sqlalchemy import insert, select
 
 from bridge.kombo.model import Course, Parent, Progression, ProgressionRevision, Revision, User
-from bridge.store import directory, lookups
-from bridge.store.engine import Store
+from bridge.store import directory, lookups, tables
+from bridge.store.engine import Store, moment_ms
 
 THEN = datetime(2026, 1, 1, tzinfo=UTC)
 INTEGRATION = "workday:x"
@@ -71,25 +73,6 @@ async def test_one_page_may_name_a_row_twice(store: Store) -> None:
     assert person.remote_id == "E2"
 
 
-async def test_only_a_completed_pass_removes_what_it_did_not_show(store: Store) -> None:
-    await save_users(store, User("stays", "E1", THEN), User("goes", "E2", THEN), seen_at=1)
-    await store.write(lambda c: directory.begin(c, INTEGRATION, "users", 2))
-    await save_users(store, User("stays", "E1", THEN), seen_at=2)
-    assert await store.read(lambda c: lookups.person(c, INTEGRATION, "goes")) is not None
-    assert await store.read(lambda c: lookups.synced(c, INTEGRATION)) == {}
-    assert await store.write(lambda c: directory.complete(c, INTEGRATION, "users", 2)) == 1
-    assert await store.read(lambda c: lookups.person(c, INTEGRATION, "goes")) is None
-    assert await store.read(lambda c: lookups.person(c, INTEGRATION, "stays")) is not None
-    assert await store.read(lambda c: lookups.synced(c, INTEGRATION)) == {"users": 2}
-
-
-async def test_a_pass_over_one_integration_leaves_the_others_alone(store: Store) -> None:
-    await store.write(lambda c: directory.save_users(c, "other", [User("u", "E1", THEN)], 1))
-    await store.write(lambda c: directory.begin(c, INTEGRATION, "users", 2))
-    await store.write(lambda c: directory.complete(c, INTEGRATION, "users", 2))
-    assert await store.read(lambda c: lookups.person(c, "other", "u")) is not None
-
-
 def progression(id: str, revision: str, *, course: str | None = None, **more: object) -> Progression:
     nested = ProgressionRevision(revision, Parent(course) if course else None)
     return Progression(id, "u", revision, THEN, course_revision=nested, **more)
@@ -124,3 +107,53 @@ async def test_a_deleted_course_is_not_on_the_map(store: Store) -> None:
         )
     )
     assert await store.read(lambda c: lookups.course_ids(c, INTEGRATION, "cyber")) == []
+
+
+async def revisions(store: Store) -> dict[str, tuple[str | None, ...]]:
+    row = tables.revisions.c
+    found = await store.read(lambda c: c.execute(select(row.id, row.course_id, row.status, row.title)).all())
+    return {id: (course, status, title) for id, course, status, title in found}
+
+
+async def test_revisions_say_their_status_and_title(store: Store) -> None:
+    course = Course(
+        "c",
+        "C",
+        THEN,
+        revisions=(
+            Revision("r1", "R1", THEN, title="Old", status="INACTIVE"),
+            Revision("r2", "R2", THEN, title="New", status="ACTIVE"),
+            Revision("r3", "R3", THEN, status="ACTIVE", remote_deleted_at=THEN),
+            Revision("r4", "R4", THEN),
+        ),
+    )
+    await store.write(lambda c: directory.save_courses(c, INTEGRATION, [course], 1))
+    assert await revisions(store) == {
+        "r1": ("c", "INACTIVE", "Old"),
+        "r2": ("c", "ACTIVE", "New"),
+        "r3": ("c", "INACTIVE", None),
+        "r4": ("c", None, None),
+    }
+
+
+async def test_an_older_revision_does_not_undo_a_newer_one(store: Store) -> None:
+    for seconds, title in ((5, "five"), (4, "four"), (5, "five again")):
+        revision = Revision("r", "R", THEN + timedelta(seconds=seconds), title=title)
+        course = Course("c", "C", THEN, revisions=(revision,))
+        await store.write(partial(directory.save_courses, integration_id=INTEGRATION, courses=[course], seen_at=1))
+    assert await revisions(store) == {"r": ("c", None, "five again")}
+
+
+async def test_a_revision_of_a_former_version_of_ours_is_filled_in(store: Store) -> None:
+    row = {"integration_id": INTEGRATION, "id": "r", "course_id": "c", "seen_at": 1}
+    await store.write(lambda c: c.execute(insert(tables.revisions), row))
+    course = Course("c", "C", THEN, revisions=(Revision("r", "R", THEN, title="Title"),))
+    await store.write(lambda c: directory.save_courses(c, INTEGRATION, [course], 2))
+    assert await revisions(store) == {"r": ("c", None, "Title")}
+
+
+async def test_when_somebody_was_enrolled(store: Store) -> None:
+    row = progression("p", "r", course="c", status="ENROLLED", enrolled_at=THEN)
+    await store.write(lambda c: directory.save_progressions(c, INTEGRATION, [row], 1))
+    [found] = await store.read(lambda c: lookups.enrollments(c, INTEGRATION, "u", ["c"]))
+    assert found.enrolled_at == moment_ms(THEN)

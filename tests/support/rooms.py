@@ -66,11 +66,12 @@ class Rooms:
 
 
 @contextlib.asynccontextmanager
-async def rooms(folder: Path) -> AsyncIterator[Rooms]:
+async def rooms(folder: Path, url: str | None = None) -> AsyncIterator[Rooms]:
+    """With a state of its own, or the one at `url`."""
     world = seed.seeded()
     async with running(create(world)) as origin, http_client() as http:
         deployment = Deployment(folder, kombo_url=f"{origin}/v1")
-        url = f"sqlite:///{folder}/bridge.db"
+        url = url or f"sqlite:///{folder}/bridge.db"
         migrate(url)
         store = Store(url)
         try:

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -159,9 +159,17 @@ def platform(received: list[dict[str, Any]]) -> Starlette:
 
 @contextlib.asynccontextmanager
 async def stage(
-    folder: Path, *arguments: str, prepare: Callable[[Deployment], None] | None = None, **service: Any
+    folder: Path,
+    *arguments: str,
+    prepare: Callable[[Deployment], None] | None = None,
+    around: Sequence[str] = (),
+    env: Mapping[str, str] | None = None,
+    **service: Any,
 ) -> AsyncIterator[Stage]:
-    """Everything up and the first sync done; `prepare` may change the deployment before it is written."""
+    """Everything up and the first sync done; `prepare` may change the deployment before it is written.
+
+    The bridge is started by the command `around`, if there is one, and with `env` in its environment.
+    """
     world, received = seed.seeded(), []
     async with running(create(world)) as kombo, running(platform(received)) as upstream:
         port, internal = free_port(), free_port()
@@ -171,7 +179,7 @@ async def stage(
         if prepare:
             prepare(deployment)
         command = kombo_bridge("serve", "--config", deployment.write(), *arguments)
-        with started(command, folder / "bridge.log") as bridge:
+        with started([*around, *command], folder / "bridge.log", env=env) as bridge:
             bridge.wait_for_port(port)
             bridge.wait_for_port(internal)
             for sharing in _by_integration(deployment):
