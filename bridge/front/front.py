@@ -10,13 +10,13 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable
 
-from cachetools import TTLCache
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from bridge.errors import Code, Refusal, StateError
 from bridge.exchange import Answer, Decision, Forward, Head
 from bridge.front import queries
+from bridge.front.completions import Completions, Met, met_by
 from bridge.front.desk import Desk
 from bridge.front.doorway import Doorway
 from bridge.front.learners import learner
@@ -26,17 +26,17 @@ from bridge.front.requests import fills_frame, is_framed, is_page_load, language
 from bridge.front.routes import Match
 from bridge.front.rules import Rules
 from bridge.front.targets import deep_link, quoted, relay_target
+from bridge.front.waiting import Waiting
 from bridge.gate.gate import Gate
-from bridge.pages import ORGANIZATIONS, RefusalLinks
+from bridge.pages import ORGANIZATIONS, RefusalLinks, reference
 from bridge.proxy.headers import HeaderPolicy
 from bridge.session.sessions import Entry
 from bridge.settings.model import Configuration, Tenant
 from bridge.stamp.headers import Stamp
+from bridge.stamp.identity import Access
 
 ANONYMOUS_SECONDS = 20
 COURSES_REMEMBERED = 64
-LOOK_AGAIN_SECONDS = (20, 45, 65, 120, 300)
-LOOKS_REMEMBERED = 20_000
 
 
 class Front:
@@ -50,6 +50,8 @@ class Front:
         gate: Gate,
         stamp: Stamp,
         policy: HeaderPolicy,
+        completions: Completions,
+        waiting: Waiting,
     ) -> None:
         self.rules = Rules(configuration, desk.cookies)
         self.refusals = Refusals(desk.pages)
@@ -58,9 +60,10 @@ class Front:
         self._gate = gate
         self._stamp = stamp
         self._policy = policy
+        self._completions = completions
+        self._waiting = waiting
         self._bridge: Answer | None = None
         self._anonymous = (0.0, Forward(b""))
-        self._looks: TTLCache[tuple[str, str], int] = TTLCache(LOOKS_REMEMBERED, LOOK_AGAIN_SECONDS[-1] * 2)
 
     def mount(self, application: ASGIApp) -> None:
         """The application that answers under `/_bridge/`."""
@@ -94,16 +97,17 @@ class Front:
         match = rules.paths.decide_path(head.path)
         if match.access == "bridge":
             return self._bridge or _not_mounted()
+        met = met_by(head, match, place, rules.configuration.service.completions) if match.completions else None
         if match.access == "public":
-            return self._anonymously()
+            return self._reported(head, place, met) if met else self._anonymously()
         course = queries.course(match, head.method, head.query)
         cookie = self._desk.session_cookie(head)
         entry = self._desk.sessions.cached(cookie) if cookie else None
         if entry and _belongs(entry, place) and (forward := entry.forwards.get(course)):
-            return self._switch(head, place, entry) or forward
-        return self._look_up(head, place, match, course)
+            return self._switch(head, place, entry) or self._watched(forward, head, entry, course, met)
+        return self._look_up(head, place, match, course, met)
 
-    async def _look_up(self, head: Head, place: Place, match: Match, course: str | None) -> Decision:
+    async def _look_up(self, head: Head, place: Place, match: Match, course: str | None, met: Met | None) -> Decision:
         entry = None
         try:
             try:
@@ -111,21 +115,50 @@ class Front:
                 if entry is None or not _belongs(entry, place):
                     entry = None
                     return self._anonymously() if match.access == "optional" else self._log_in(head, place)
-                return self._switch(head, place, entry) or await self._admit(entry, course)
+                if asked := self._switch(head, place, entry):
+                    return asked
+                return self._watched(await self._admit(entry, course), head, entry, course, met)
             except StateError as error:
                 raise Refusal(Code.USER_UNKNOWN, str(error)) from error
         except Refusal as refusal:
-            return Answer(self._refuse_learner(head, refusal, entry, course))
+            return Answer(await self._refuse_learner(head, refusal, entry, course))
 
     async def _admit(self, entry: Entry, course: str | None) -> Forward:
+        entry.confirm()
         forward = entry.forwards.get(course)
         if forward is None:
-            access = None if course is None else await self._gate.check(entry.tenant, entry.person, course)
+            access = None if course is None else await self._enter(entry, course)
             block = self._stamp.block(learner(entry), access)
             if len(entry.forwards) >= COURSES_REMEMBERED:
                 entry.forwards.clear()
-            forward = entry.forwards[course] = Forward(block, personal=True, until=entry.until)
+            witness = self._completions.witness(entry, course)
+            forward = entry.forwards[course] = Forward(block, personal=True, until=entry.until, witness=witness)
         return forward
+
+    async def _enter(self, entry: Entry, course: str) -> Access:
+        access = await self._gate.check(entry.tenant, entry.person, course)
+        self._waiting.admitted(entry, course)
+        return access
+
+    def _watched(self, forward: Forward, head: Head, entry: Entry, course: str | None, met: Met | None) -> Forward:
+        """What is decided for a session and a course is kept; a witness may belong to the request alone."""
+        if met is None and entry.tenant.on_launch == "nothing":
+            return forward
+        return self._completions.watched(forward, entry, course, head, met)
+
+    async def _reported(self, head: Head, place: Place, met: Met) -> Decision:
+        """A completion rule on a public route: the platform is told nobody, and the session says whose it is."""
+        forward = self._anonymously()
+        try:
+            entry = await self._desk.session(head)
+            if entry is None or not _belongs(entry, place):
+                return forward
+            entry.confirm()
+        except StateError as error:
+            return Answer(self.refuse(head, Refusal(Code.USER_UNKNOWN, str(error))))
+        except Refusal as refusal:
+            return Answer(self.refuse(head, refusal))
+        return self._watched(forward, head, entry, None, met)
 
     def _log_in(self, head: Head, place: Place) -> Decision:
         """Only a page load is ever sent to a login, and always on the origin that has the tenant's ACS."""
@@ -175,18 +208,18 @@ class Front:
             raise Refusal(Code.HOST_UNKNOWN, "the Host header names none of our hosts")
         return Answer(redirect(self.rules.configuration.service.public_url + quoted(head.target), 307))
 
-    def _refuse_learner(self, head: Head, refusal: Refusal, entry: Entry | None, course: str | None) -> Response:
-        again = None
+    async def _refuse_learner(self, head: Head, refusal: Refusal, entry: Entry | None, course: str | None) -> Response:
+        words, wait = reference(), None
         if entry and course and refusal.code is Code.NOT_ENROLLED:
-            key = (entry.row.digest, course)
-            looks = self._looks[key] = self._looks.get(key, 0) + 1
-            again = LOOK_AGAIN_SECONDS[min(looks, len(LOOK_AGAIN_SECONDS)) - 1]
+            wait = await self._waiting.refused(entry, course, words)
         return self.refusals.answer(
             head,
             refusal,
+            reference=words,
             tenant=entry.tenant if entry else None,
             links=self._links(head, refusal),
-            look_again_after=again,
+            look_again_after=wait.seconds if wait else None,
+            usual=wait.usual if wait else None,
         )
 
     def _links(self, head: Head, refusal: Refusal) -> RefusalLinks:

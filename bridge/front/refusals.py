@@ -5,14 +5,16 @@ other side.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 
 import structlog
 from starlette.responses import Response
 
 from bridge.errors import Code, Refusal, SamlRefusal
 from bridge.exchange import Head
-from bridge.front.requests import language, wants_page
-from bridge.pages import MEDIA_TYPE, Page, Pages, RefusalLinks, problem, reference
+from bridge.front.requests import is_page_load, language, wants_page
+from bridge.pages import MEDIA_TYPE, Page, Pages, RefusalLinks, problem
+from bridge.pages import reference as new_reference
 from bridge.settings.model import Tenant
 
 log = structlog.get_logger()
@@ -29,16 +31,25 @@ class Refusals:
         head: Head,
         refusal: Refusal,
         *,
+        reference: str | None = None,
         tenant: Tenant | None = None,
         links: RefusalLinks | None = None,
         look_again_after: int | None = None,
+        usual: timedelta | None = None,
         cookies: Sequence[tuple[str, str]] = (),
     ) -> Response:
-        """The answer, after its log line; both carry the same reference."""
-        words = reference()
+        """The answer, after its log line; both carry the same reference, a new one unless given.
+
+        `look_again_after`, in seconds, is said to programs as well; a page does so by itself only where it was loaded,
+        as a form that was sent is not to be sent again. `usual` is for the page (`Pages.refusal`).
+        """
+        words = reference or new_reference()
         _log(head, refusal, words, tenant)
+        own = [("Bridge-Error", str(refusal.code)), *cookies]
+        if look_again_after is not None:
+            own.append(("Retry-After", str(look_again_after)))
         if not wants_page(head):
-            return _problem(refusal, words, cookies)
+            return _problem(refusal, words, own)
         name, spoken = tenant.name if tenant else None, language(head)
         if refusal.code is Code.LOGIN_REQUIRED:
             page = self._pages.post_expired(reference=words, language=spoken, tenant_name=name, links=links)
@@ -49,9 +60,10 @@ class Refusals:
                 language=spoken,
                 tenant_name=name,
                 links=links,
-                look_again_after=look_again_after,
+                look_again_after=look_again_after if is_page_load(head) else None,
+                usual=usual,
             )
-        return respond(page, refusal.status, [("Bridge-Error", refusal.code), *cookies])
+        return respond(page, refusal.status, own)
 
 
 def respond(page: Page, status: int = 200, headers: Sequence[tuple[str, str]] = ()) -> Response:
@@ -73,10 +85,9 @@ def _with(response: Response, headers: Sequence[tuple[str, str]]) -> Response:
     return response
 
 
-def _problem(refusal: Refusal, words: str, cookies: Sequence[tuple[str, str]]) -> Response:
+def _problem(refusal: Refusal, words: str, headers: Sequence[tuple[str, str]]) -> Response:
     body = problem(refusal.code, words, refusal.status)
-    headers = {"Cache-Control": "no-store", "Bridge-Error": str(refusal.code)}
-    return _with(Response(body, refusal.status, headers, media_type=MEDIA_TYPE), cookies)
+    return _with(Response(body, refusal.status, {"Cache-Control": "no-store"}, media_type=MEDIA_TYPE), headers)
 
 
 def _log(head: Head, refusal: Refusal, words: str, tenant: Tenant | None) -> None:

@@ -3,7 +3,7 @@
 Pattern 1 of Kombo's guide is the library: being an employee is enough. Pattern 2 is assigned content: a progression in
 any revision of the course, ENROLLED, IN_PROGRESS or COMPLETED, opens it. A local yes is a yes; a local no is asked
 once live before it is a no; where Kombo cannot be asked, what is known counts, for yes and no alike, while it is not
-too old.
+too old. Nothing that Kombo says is younger than its own last good sync of the integration.
 """
 
 from __future__ import annotations
@@ -12,26 +12,26 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
+from bridge.directory.freshness import freshness, since
 from bridge.directory.live import Live
 from bridge.errors import Code, KomboError, Refusal
 from bridge.settings.model import Tenant
 from bridge.stamp.identity import Access
-from bridge.store import lookups
-from bridge.store.engine import Store, length_ms, now_ms
+from bridge.store import integrations, lookups
+from bridge.store.engine import Store, now_ms
+from bridge.store.integrations import Ages
 from bridge.store.lookups import Enrollment, Person
 
 OPENING = frozenset({"ENROLLED", "IN_PROGRESS", "COMPLETED"})
-MISSED_SYNCS = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What the directory says of a learner in a course. `as_of` are milliseconds, 0 where never fully read."""
+    """What the directory says of a learner in a course."""
 
     courses: list[str]
     enrollments: list[Enrollment]
-    courses_as_of: int
-    progressions_as_of: int
+    ages: Ages
 
 
 class Gate:
@@ -48,32 +48,28 @@ class Gate:
         """
         if tenant.gate.kind(course) == "library":
             known = await self._known(tenant, person, course) if person else None
-            best = _best(known.enrollments) if known else None
+            best = best_of(known.enrollments) if known else None
             return Access(course, "LIBRARY", "library", best.progression_id if best else None)
         if person is None:
             raise Refusal(Code.NOT_ENROLLED, "nobody in Kombo matched, so nothing can be assigned to this learner")
         known = await self._known(tenant, person, course)
-        if (best := _best(known.enrollments)) and (age := now_ms() - best.seen_at) <= _stale_ms(tenant):
-            return _open(course, best, "fresh" if age <= _fresh_ms(tenant) else "stale")
-        return await self._ask(tenant, person, course, known)
+        return _open(tenant, course, known.ages, known.enrollments) or await self._ask(tenant, person, course, known)
 
     async def _ask(self, tenant: Tenant, person: Person, course: str, known: Known) -> Access:
+        ages = known.ages
         if not known.courses:
-            if known.courses_as_of:
-                raise Refusal(
-                    Code.COURSE_UNKNOWN, f"no Kombo course of {tenant.integration_id} has the origin id {course!r}"
-                )
-            raise Refusal(Code.ENROLLMENT_UNKNOWN, "the courses have not been read from Kombo yet")
-        if not self._live.asked_lately(tenant, person.id, known.courses):
-            try:
-                found = await self._live.enrollments(tenant, person.id, known.courses)
-            except KomboError as error:
-                if now_ms() - known.progressions_as_of > _stale_ms(tenant):
-                    reason = f"Kombo cannot be asked, and what is known is too old: {error}"
-                    raise Refusal(Code.ENROLLMENT_UNKNOWN, reason) from error
-            else:
-                if best := _best(found):
-                    return _open(course, best, "fresh")
+            raise _unknown_course(tenant, course, ages)
+        if freshness(tenant, newest := ages.of_row("progressions", now_ms())) == "too_old":
+            raise Refusal(Code.ENROLLMENT_UNKNOWN, f"whatever Kombo would say is too old: {since(newest)}")
+        try:
+            found = await self._live.enrollments(tenant, person.id, known.courses)
+        except KomboError as error:
+            if freshness(tenant, known_at := ages.of("progressions")) == "too_old":
+                reason = f"Kombo cannot be asked, and the enrollments are {since(known_at)}: {error}"
+                raise Refusal(Code.ENROLLMENT_UNKNOWN, reason) from error
+        else:
+            if access := _open(tenant, course, ages, found):
+                return access
         raise Refusal(Code.NOT_ENROLLED, f"no progression of {person.id} opens the course {course!r}")
 
     async def _known(self, tenant: Tenant, person: Person, course: str) -> Known:
@@ -82,26 +78,27 @@ class Gate:
         def work(connection: Connection) -> Known:
             courses = lookups.course_ids(connection, integration, course)
             found = lookups.enrollments(connection, integration, person.id, courses) if courses else []
-            synced = lookups.synced(connection, integration)
-            return Known(courses, found, synced.get("courses", 0), synced.get("progressions", 0))
+            return Known(courses, found, integrations.ages(connection, integration))
 
         return await self._store.read(work)
 
 
-def _best(enrollments: list[Enrollment]) -> Enrollment | None:
+def best_of(enrollments: list[Enrollment]) -> Enrollment | None:
     """Of several that open the gate: a not completed one first, then the latest (the contract, section 3)."""
     opening = [enrollment for enrollment in enrollments if enrollment.status in OPENING]
     return max(opening, key=lambda each: (each.status != "COMPLETED", each.changed_at), default=None)
 
 
-def _open(course: str, enrollment: Enrollment, gate: str) -> Access:
-    return Access(course, enrollment.status, gate, enrollment.progression_id)
+def _open(tenant: Tenant, course: str, ages: Ages, enrollments: list[Enrollment]) -> Access | None:
+    """By the best of those that are not known too long ago."""
+    known = {each.progression_id: ages.of_row("progressions", each.seen_at) for each in enrollments}
+    judged = {id: freshness(tenant, known_at) for id, known_at in known.items()}
+    best = best_of([each for each in enrollments if judged[each.progression_id] != "too_old"])
+    return Access(course, best.status, judged[best.progression_id], best.progression_id) if best else None
 
 
-def _fresh_ms(tenant: Tenant) -> int:
-    """As long as no sync has been missed but one."""
-    return MISSED_SYNCS * length_ms(tenant.kombo.sync_every)
-
-
-def _stale_ms(tenant: Tenant) -> int:
-    return length_ms(tenant.kombo.stale_for)
+def _unknown_course(tenant: Tenant, course: str, ages: Ages) -> Refusal:
+    """There is no such course only where all of them are known, and not too long ago."""
+    if freshness(tenant, known_at := ages.of("courses")) == "too_old":
+        return Refusal(Code.ENROLLMENT_UNKNOWN, f"the courses are {since(known_at)}, and {course!r} is not among them")
+    return Refusal(Code.COURSE_UNKNOWN, f"no Kombo course of {tenant.integration_id} has the origin id {course!r}")

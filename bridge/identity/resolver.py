@@ -2,7 +2,7 @@
 
 Nothing is ever guessed: two people under one value are nobody, a value that is present and matches nobody does not
 fall through to a weaker one unless the tenant says so, and "nobody" is concluded only from a completed sync or from
-Kombo itself.
+Kombo itself, and only while what they know is not too old.
 """
 
 from __future__ import annotations
@@ -13,15 +13,18 @@ from itertools import islice
 from sqlalchemy import Connection
 
 from bridge.digests import digest_of
+from bridge.directory.freshness import freshness, since
 from bridge.directory.live import Key, Live
 from bridge.errors import Code, KomboError, Refusal
+from bridge.identity import composite
 from bridge.identity.identifier import asserted, extracted
 from bridge.kombo.client import askable
+from bridge.kombo.model import MAX_ID
 from bridge.saml.model import Assertion
 from bridge.settings.model import IdentityEntry, Tenant
-from bridge.settings.values import Regex
-from bridge.store import lookups
-from bridge.store.engine import Store, length_ms, now_ms
+from bridge.store import integrations, lookups
+from bridge.store.engine import Store, now_ms
+from bridge.store.integrations import Ages
 from bridge.store.lookups import Person
 
 
@@ -34,6 +37,22 @@ class Match:
     subject: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Nobody:
+    """Certainly nobody, and why."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """Whom the directory has under a value, of those not too long unseen; `complete`: it can speak of everybody."""
+
+    people: list[Person]
+    complete: bool
+    ages: Ages
+
+
 class Resolver:
     """Matches people, in the directory first and live at Kombo where that has no answer."""
 
@@ -43,15 +62,15 @@ class Resolver:
 
     async def resolve(self, assertion: Assertion, tenant: Tenant) -> Match:
         """The learner. Raises `Refusal`: `identifier_missing` or one of the `user_…` codes; and `StateError`."""
-        tier = None
+        tier, nobody = None, Nobody("")
         for entry in tenant.identity:
             value = asserted(assertion, entry)
             if value is None:
                 continue
-            tier = entry.tier
-            person = await self._match(tenant, entry, value)
-            if person is not None:
-                return Match(entry.tier, person)
+            tier, found = entry.tier, await self._match(tenant, entry, value)
+            if isinstance(found, Person):
+                return Match(entry.tier, found)
+            nobody = found
             if entry.on_miss == "refuse":
                 break
         if tier is None:
@@ -59,44 +78,58 @@ class Resolver:
             raise Refusal(Code.IDENTIFIER_MISSING, f"the assertion carries none of: {wanted}")
         if tenant.unmatched == "pass" and assertion.name_id:
             return Match(tier, None, subject=_subject(assertion.issuer, assertion.name_id))
-        raise Refusal(Code.USER_UNMATCHED, f"the identifier ({tier}) matches no Kombo user of {tenant.integration_id}")
+        raise Refusal(
+            Code.USER_UNMATCHED,
+            f"the identifier ({tier}) matches no Kombo user of {tenant.integration_id}: {nobody.reason}",
+        )
 
-    async def _match(self, tenant: Tenant, entry: IdentityEntry, asserted_value: str) -> Person | None:
+    async def _match(self, tenant: Tenant, entry: IdentityEntry, asserted_value: str) -> Person | Nobody:
         value = extracted(entry, asserted_value)
         if value is None:
-            return None
-        people, known_complete = await self._locally(tenant, entry, value)
+            return Nobody("`extract` does not match it")
+        known = await self._locally(tenant, entry, value)
         exact = entry.tier != "email" and entry.remote_extract is None
-        if people and (exact or known_complete):
-            return _only(people)
-        if entry.remote_extract is None and askable(value):
+        if known.people and (exact or known.complete):
+            return _only(known.people)
+        if freshness(tenant, newest := known.ages.of_row("users", now_ms())) == "too_old":
+            raise Refusal(Code.USER_UNKNOWN, f"whatever Kombo would say is too old: {since(newest)}")
+        unasked = _unaskable(entry, value)
+        if unasked is None:
             try:
                 return _only(await self._live.people(tenant, _key(entry), value))
             except KomboError as error:
-                if not known_complete:
-                    raise Refusal(
-                        Code.USER_UNKNOWN, f"not in the directory, and Kombo cannot be asked: {error}"
-                    ) from error
-        if not known_complete:
-            raise Refusal(
-                Code.USER_UNKNOWN, "the directory has not read all users yet, and Kombo cannot be asked for this"
-            )
-        return _only(people)
+                unasked = str(error)
+        if not known.complete:
+            users = since(known.ages.of("users"))
+            raise Refusal(Code.USER_UNKNOWN, f"the directory's users are {users}, and Kombo has no answer: {unasked}")
+        return Nobody(f"it is not in the directory, and Kombo has no answer: {unasked}")
 
-    async def _locally(self, tenant: Tenant, entry: IdentityEntry, value: str) -> tuple[list[Person], bool]:
-        """People in the directory, and whether the directory is complete and recent enough to speak of everybody."""
-        oldest = now_ms() - length_ms(tenant.kombo.stale_for)
+    async def _locally(self, tenant: Tenant, entry: IdentityEntry, value: str) -> Known:
+        integration = tenant.integration_id
 
-        def work(connection: Connection) -> tuple[list[Person], bool]:
-            people = _find(connection, tenant.integration_id, entry, value)
-            as_of = lookups.synced(connection, tenant.integration_id).get("users", 0)
-            return [person for person in people if person.seen_at >= oldest], as_of >= oldest
+        def work(connection: Connection) -> Known:
+            ages = integrations.ages(connection, integration)
+            people = [
+                person
+                for person in _find(connection, integration, entry, value)
+                if freshness(tenant, ages.of_row("users", person.seen_at)) != "too_old"
+            ]
+            return Known(people, freshness(tenant, ages.of("users")) != "too_old", ages)
 
         return await self._store.read(work)
 
 
 def _key(entry: IdentityEntry) -> Key:
     return "email" if entry.tier == "email" else "remote_id"
+
+
+def _unaskable(entry: IdentityEntry, value: str) -> str | None:
+    """Why Kombo cannot be asked for the value; None where it can."""
+    if entry.remote_extract is not None:
+        return "parts of remote ids are matched in the directory only"
+    if askable(value):
+        return None
+    return "it has a comma in it" if "," in value else f"it is longer than {MAX_ID} characters"
 
 
 def _find(connection: Connection, integration_id: str, entry: IdentityEntry, value: str) -> list[Person]:
@@ -106,32 +139,29 @@ def _find(connection: Connection, integration_id: str, entry: IdentityEntry, val
     elif entry.remote_extract is None:
         found = lookups.people_by_remote_id(connection, integration_id, value)
     else:
-        found = _find_composite(connection, integration_id, entry.remote_extract, value)
-    if len(found) > lookups.MANY:
+        ids = composite.user_ids(connection, integration_id, entry.remote_extract, value)
+        first = list(islice(ids, lookups.MANY + 1))
+        found = [person for id in first if (person := lookups.person(connection, integration_id, id))]
+    return _few(found)
+
+
+def _few(people: list[Person]) -> list[Person]:
+    if len(people) > lookups.MANY:
         raise Refusal(Code.USER_AMBIGUOUS, f"more than {lookups.MANY} Kombo users share the identifier")
-    return found
+    return people
 
 
-def _find_composite(connection: Connection, integration_id: str, pattern: Regex, value: str) -> list[Person]:
-    fits = (
-        user_id
-        for user_id, remote_id in lookups.every_remote_id(connection, integration_id)
-        if (match := pattern.fullmatch(remote_id)) and match["id"] == value
-    )
-    people = (lookups.person(connection, integration_id, user_id) for user_id in list(islice(fits, lookups.MANY + 1)))
-    return [person for person in people if person]
-
-
-def _only(people: list[Person]) -> Person | None:
+def _only(people: list[Person]) -> Person | Nobody:
     """The one active person; inactive people count only where nobody active is among them."""
-    active = [person for person in people if person.active]
+    active = [person for person in _few(people) if person.active]
     if len(active) == 1:
         return active[0]
     if active:
         raise Refusal(Code.USER_AMBIGUOUS, f"{len(active)} active Kombo users share the identifier")
     if people:
-        raise Refusal(Code.USER_INACTIVE, "the Kombo user is not active")
-    return None
+        statuses = ", ".join(sorted({str(person.status) for person in people}))
+        raise Refusal(Code.USER_INACTIVE, f"the Kombo user is not active: {statuses}")
+    return Nobody("neither the directory nor Kombo has it")
 
 
 def _subject(issuer: str, name_id: str) -> str:

@@ -1,16 +1,19 @@
 """The pages that a learner may meet between the deep link and the course.
 
 They work without script and without anything from elsewhere, and say nothing but what the catalogues say: of a refusal,
-only the code, the reference and the tenant's name reach a page. The few that have a script do by it at once what a
-button or a link of theirs does as well; a page's policy lets the script of that page run and no other.
+only the code, the reference and the tenant's name reach a page, and how long a new assignment usually takes. The few
+that have a script do by it at once what a button or a link of theirs does as well; a page's policy lets the script of
+that page run and no other.
 """
 
 from __future__ import annotations
 
 import base64
 import hashlib
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
@@ -24,7 +27,7 @@ from bridge.pages.texts import Catalogue, catalogues, choose
 ORGANIZATIONS = "/_bridge/organizations"
 LOOK_AGAIN_SECONDS = range(5, 3601)
 
-Script = Literal["post_form", "keep_fragment", "break_out"]
+Script = Literal["post_form", "keep_fragment", "break_out", "look_again"]
 
 _HERE = Path(__file__).parent
 _ICONS = {
@@ -90,14 +93,25 @@ class Pages:
         tenant_name: str | None = None,
         links: RefusalLinks | None = None,
         look_again_after: int | None = None,
+        usual: timedelta | None = None,
     ) -> Page:
         """The page for a code of the contract's section 6.
 
         `language` is the request's Accept-Language header here and below. With `look_again_after`, in seconds, the page
-        reloads itself, so that an enrollment that was late opens the course without a click; a caller lets it grow.
+        looks again by itself, so that an enrollment that was late opens the course without a click. By script it asks
+        for the head of its own address, as each `Retry-After` then says, and reads out what came of it; without, it
+        reloads. `usual` is how long an enrollment usually takes to arrive, where that is known.
         """
+        text = choose(language)
         return self._refusal(
-            str(code), _ICONS.get(code, "link"), reference, choose(language), tenant_name, links, look_again_after
+            str(code),
+            _ICONS.get(code, "link"),
+            reference,
+            text,
+            tenant_name,
+            links,
+            look_again_after,
+            _usual(text, usual) if code is Code.NOT_ENROLLED else None,
         )
 
     def post_expired(
@@ -232,11 +246,14 @@ class Pages:
         tenant: str | None,
         links: RefusalLinks | None,
         look_again_after: int | None = None,
+        usual: str | None = None,
     ) -> Page:
         links = links or RefusalLinks()
+        look_again = _look_again(text, look_again_after) if look_again_after is not None else None
         return self._page(
             "refusal.html",
             text,
+            script="look_again" if look_again else None,
             key=f"refusals.{key}",
             icon_name=icon,
             reference=reference,
@@ -244,7 +261,8 @@ class Pages:
             helpdesk=text("helpdesk.known", tenant=tenant) if tenant else text("helpdesk.unknown"),
             retry=_safe(links.retry),
             organizations=_safe(links.organizations),
-            look_again=_look_again(text, look_again_after) if look_again_after is not None else None,
+            look_again=look_again,
+            usual=usual,
         )
 
     def _page(
@@ -275,6 +293,7 @@ class Pages:
         policy = [
             self._policy,
             *([f"script-src {_source(script)}"] if script else []),
+            *(["connect-src 'self'"] if "fetch(" in script else []),
             *([] if form else ["form-action 'none'"]),
             *([] if framed else ["frame-ancestors 'none'"]),
         ]
@@ -295,11 +314,44 @@ def _source(inline: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(inline.encode()).digest()).decode()}'"
 
 
-def _look_again(text: Catalogue, seconds: int) -> tuple[int, str]:
-    """The interval within its bounds, and the sentence that announces it."""
+@dataclass(frozen=True, slots=True)
+class _LookAgain:
+    """The interval within its bounds, the sentence that announces it, and those in which the script says what came of
+    it: in them `#` stands for the number, and `@` for the time of day.
+    """
+
+    seconds: int
+    announced: str
+    looked_seconds: str
+    looked_minutes: str
+    opened: str
+
+
+def _look_again(text: Catalogue, seconds: int) -> _LookAgain:
     seconds = min(max(seconds, LOOK_AGAIN_SECONDS[0]), LOOK_AGAIN_SECONDS[-1])
     unit, count = ("seconds", seconds) if seconds < 120 else ("minutes", round(seconds / 60))
-    return seconds, text(f"look_again.{unit}", count=str(count))
+    return _LookAgain(
+        seconds,
+        text(f"look_again.{unit}", count=str(count)),
+        text("look_again.looked_seconds", count="#", time="@"),
+        text("look_again.looked_minutes", count="#", time="@"),
+        text("look_again.opened"),
+    )
+
+
+def _usual(text: Catalogue, usual: timedelta | None) -> str:
+    """How long it takes, in the words of somebody who does not want to promise too much."""
+    if usual is None:
+        return text("usual.unknown")
+    minutes = usual / timedelta(minutes=1)
+    if steps := [step for step in (5, 10, 15, 20, 30, 45) if minutes <= step]:
+        return text("usual.minutes", count=str(steps[0]))
+    if minutes <= 60:
+        return text("usual.hour")
+    if steps := [step for step in (2, 3, 4, 6, 8, 12, 18) if minutes <= step * 60]:
+        return text("usual.hours", count=str(steps[0]))
+    days = math.ceil(minutes / (24 * 60))
+    return text("usual.day") if days <= 1 else text("usual.days", count=str(days))
 
 
 def _safe(link: str | None) -> str | None:

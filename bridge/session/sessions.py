@@ -18,7 +18,8 @@ from cachetools import TTLCache
 from sqlalchemy import Connection
 
 from bridge.digests import digest_of
-from bridge.errors import BridgeError, Code, SamlRefusal
+from bridge.directory.freshness import freshness, since
+from bridge.errors import BridgeError, Code, Refusal, SamlRefusal
 from bridge.exchange import Forward
 from bridge.flights import Flights
 from bridge.saml.logout import LogoutRequest
@@ -27,7 +28,7 @@ from bridge.session import names
 from bridge.session.names import AtIdp
 from bridge.session.tokens import Tokens
 from bridge.settings.model import Configuration, SessionLife, Tenant
-from bridge.store import lookups
+from bridge.store import integrations, lookups
 from bridge.store import sessions as rows
 from bridge.store.engine import Store, length_ms, now_ms
 from bridge.store.lookups import Person
@@ -44,15 +45,25 @@ log = structlog.get_logger()
 class Entry:
     """A live session as one process holds it for a few seconds: whose it is, and what was already decided for it.
 
-    `person` is None where nobody in Kombo matched (`unmatched: pass`). `until` is the end of the session on the
-    monotonic clock. `forwards` are the decisions made so far, by course (None: no course).
+    `person` is None where nobody in Kombo matched (`unmatched: pass`). `known_at`, in milliseconds, is the moment of
+    which the person is known; None without one. `until` is the end of the session on the monotonic clock. `forwards`
+    are the decisions made so far, by course (None: no course).
     """
 
     row: SessionRow
     tenant: Tenant
     person: Person | None
     until: float
+    known_at: int | None = None
     forwards: dict[str | None, Forward] = field(default_factory=dict)
+
+    def confirm(self) -> None:
+        """Raises `Refusal` (`user_unknown`) where the person may be gone by now: the session rests until Kombo says.
+
+        It does not end, as nothing says that it should.
+        """
+        if self.known_at is not None and freshness(self.tenant, self.known_at) == "too_old":
+            raise Refusal(Code.USER_UNKNOWN, f"the session's person is {since(self.known_at)}, which is too long ago")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,18 +120,18 @@ class Sessions:
         remaining = _remaining_ms(row, tenant.session)
         if remaining <= 0:
             return None
-        person = None
-        if (user_id := row.user_id) is None:
+        person, known_at = None, None
+        if row.user_id is None:
             if tenant.unmatched != "pass":
                 return None
         else:
-            person = await self._store.read(lambda c: lookups.person(c, row.integration_id, user_id))
+            person, known_at = await self._store.read(partial(_person, row=row, user_id=row.user_id))
             if person is None or not person.active:
                 return None
         self._touch_sometimes(row, tenant.session)
         if digest in self._ended:  # while this was being read
             return None
-        entry = Entry(row, tenant, person, until=time.monotonic() + remaining / 1000)
+        entry = Entry(row, tenant, person, until=time.monotonic() + remaining / 1000, known_at=known_at)
         if self._current() is configuration:
             self._cache[cookie] = entry
         return entry
@@ -250,6 +261,13 @@ class Sessions:
 def session_name(cookie: str) -> str:
     """What a session is called where its cookie must not stand; whether there is one is another question."""
     return digest_of(cookie.partition(".")[0])
+
+
+def _person(connection: Connection, row: SessionRow, user_id: str) -> tuple[Person | None, int | None]:
+    """Whose the session is, and as of when that is known."""
+    person = lookups.person(connection, row.integration_id, user_id)
+    ages = integrations.ages(connection, row.integration_id)
+    return person, ages.of_row("users", person.seen_at) if person else None
 
 
 def _same_trust(row: SessionRow, tenant: Tenant) -> bool:

@@ -101,20 +101,6 @@ async def test_with_kombo_down_what_is_known_counts_for_yes_and_no(rooms: Rooms)
     assert await refused(rooms, tenant, seed.HUGO, "cybersecurity-101") is Code.NOT_ENROLLED
 
 
-async def test_a_yes_gets_stale_and_then_unknown(rooms: Rooms) -> None:
-    quick = {"integration_id": seed.ACME, "sync_every": "1s", "stale_for": "4s"}
-    tenant = rooms.deployment.tenant("acme", kombo=quick)
-    await rooms.sync(tenant)
-    jane, hugo = await rooms.person(seed.JANE), seed.HUGO
-    await rooms.control("down", value=True)
-    assert (await rooms.gate.check(tenant, jane, "cybersecurity-101")).gate == "fresh"
-    await asyncio.sleep(2.2)
-    assert (await rooms.gate.check(tenant, jane, "cybersecurity-101")).gate == "stale"
-    await asyncio.sleep(2)
-    for person in (seed.JANE, hugo):
-        assert await refused(rooms, tenant, person, "cybersecurity-101") is Code.ENROLLMENT_UNKNOWN
-
-
 async def test_what_kombo_no_longer_has_opens_nothing_because_it_was_once_known(rooms: Rooms) -> None:
     """Syncs have failed for longer than `stale_for`, the progression was withdrawn, and Kombo can be asked again."""
     tenant = rooms.deployment.tenant("acme", kombo={"integration_id": seed.ACME, "stale_for": "1s"})

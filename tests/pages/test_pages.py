@@ -3,6 +3,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -35,7 +36,8 @@ def everything(language: str) -> dict[str, Page]:
         for code in Code
         for name, extra in {
             "bare": {},
-            "full": {"tenant_name": "Acme Corporation", "links": links, "look_again_after": 30},
+            "full": {"tenant_name": "Acme Corporation", "links": links},
+            "looking": {"links": links, "look_again_after": 30, "usual": timedelta(hours=3)},
         }.items()
     }
     return made | {
@@ -66,7 +68,7 @@ SCRIPTS = {
     "post logout": "post_form",
     "keep fragment": "keep_fragment",
     "break out fragment": "break_out",
-}
+} | {f"{code} looking": "look_again" for code in Code}
 
 
 ALL = {f"{language} {name}": page for language in LANGUAGES for name, page in everything(language).items()}
@@ -107,6 +109,7 @@ def test_headers_guard_the_page(name: str) -> None:
     assert ("frame-ancestors 'none'" in policy) is ("<form" in page.html and kind not in FRAMED_FORMS)
     assert ("X-Frame-Options" in headers) is ("frame-ancestors 'none'" in policy)
     assert ("form-action 'none'" in policy) is ("<form" not in page.html)
+    assert ("connect-src 'self'" in policy) is kind.endswith("looking")
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -163,11 +166,46 @@ def test_the_tenant_is_named_where_it_is_known() -> None:
     ],
 )
 def test_looks_again_by_itself_and_says_so(seconds: int, interval: str, sentence: str) -> None:
-    document = Document(pages.refusal(Code.NOT_ENROLLED, reference=REFERENCE, look_again_after=seconds).html)
-    assert {"http-equiv": "refresh", "content": interval} in document.all("meta")
+    page = pages.refusal(Code.NOT_ENROLLED, reference=REFERENCE, look_again_after=seconds)
+    document = Document(page.html)
+    assert f'<noscript><meta http-equiv="refresh" content="{interval}"></noscript>' in page.html
+    [status] = [paragraph for paragraph in document.all("p") if paragraph.get("role") == "status"]
+    assert status["data-after"] == interval, "what the script waits, so that it is announced where the reader is"
     assert any(sentence in text for text in document.text)
-    assert any(paragraph.get("role") == "status" for paragraph in document.all("p"))
     assert {"class": "button", "href": ""} in document.all("a")
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_script_has_every_sentence_in_the_pages_language(language: str) -> None:
+    page = pages.refusal(Code.NOT_ENROLLED, reference=REFERENCE, language=language, look_again_after=20)
+    [status] = [paragraph for paragraph in Document(page.html).all("p") if paragraph.get("role") == "status"]
+    script = (ROOM / "scripts" / "look_again.js").read_text("utf-8")
+    used = {f"data-{name}" for name in re.findall(r"dataset\.(\w+)", script)}
+    assert used == {name for name in status if name.startswith("data-")}
+    for name in ("data-seconds", "data-minutes"):
+        assert status[name].count("#") == status[name].count("@") == 1
+
+
+USUAL = [
+    (None, "That takes a few minutes, sometimes a few hours."),
+    (timedelta(0), "no more than 5 minutes"),
+    (timedelta(minutes=5, seconds=1), "no more than 10 minutes"),
+    (timedelta(minutes=44), "no more than 45 minutes"),
+    (timedelta(minutes=46), "no more than an hour"),
+    (timedelta(minutes=61), "no more than 2 hours"),
+    (timedelta(hours=2.5), "no more than 3 hours"),
+    (timedelta(hours=19), "no more than a day"),
+    (timedelta(hours=25), "no more than 2 days"),
+    (timedelta(days=30), "no more than 30 days"),
+]
+
+
+@pytest.mark.parametrize(("usual", "words"), USUAL)
+def test_says_how_long_an_assignment_usually_takes(usual: timedelta | None, words: str) -> None:
+    document = Document(pages.refusal(Code.NOT_ENROLLED, reference=REFERENCE, usual=usual).html)
+    assert any(words in text for text in document.text)
+    other = Document(pages.refusal(Code.USER_UNMATCHED, reference=REFERENCE, usual=usual).html)
+    assert not any(words in text for text in other.text)
 
 
 def test_stays_still_unless_told_to_look_again() -> None:
