@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import json as jsonlib
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import typer
 from sqlalchemy import Connection
 
 from bridge.cli import DEFAULT_CONFIG, ConfigPath, app
-from bridge.cli.state import look
+from bridge.cli.state import change, look
 from bridge.errors import BridgeError
 from bridge.idps.documents import load_settings
 from bridge.keys.custody import make
@@ -26,12 +24,9 @@ from bridge.printable import printable
 from bridge.saml.keys import certificate_end
 from bridge.settings.model import Configuration, SourceError
 from bridge.store import keys as rows
-from bridge.store.engine import Store, now_ms
+from bridge.store.engine import now_ms
 from bridge.store.keys import KeyRow, Kind, MadeKey
-from bridge.store.migrate import migrate
 from bridge.store.sealing import Seal
-
-T = TypeVar("T")
 
 SHORTEST_ID = 6
 """Of a beginning of an id: what is deleted for good is not to be hit by a slip of the finger."""
@@ -78,7 +73,7 @@ def rotate(
     service = configuration.service
     made = make(kind, service.public_url)
     seal = _seal(configuration)
-    there = _change(service.state, lambda connection: rows.add(connection, seal, kind, made))
+    there = change(service.state, lambda connection: rows.add(connection, seal, kind, made))
     print(f"{name_of(kind)}: made {made.id}; {_next_step(there, kind)}")
 
 
@@ -120,7 +115,7 @@ def retire(
         rows.remove(connection, key.id)
         return key, [row for row in of_kind if row != key]
 
-    key, rest = _change(configuration.service.state, work)
+    key, rest = change(configuration.service.state, work)
     print(f"{name_of(key.kind)}: retired {key.id}; {_what_remains(rest)}")
 
 
@@ -129,7 +124,7 @@ def reseal_(config: ConfigPath = DEFAULT_CONFIG) -> None:
     """Seal every key under the first of `secrets`, so that former ones can be dropped."""
     configuration = load_settings(config)
     seal = _seal(configuration)
-    anew, before = _change(configuration.service.state, lambda connection: reseal(connection, seal))
+    anew, before = change(configuration.service.state, lambda connection: reseal(connection, seal))
     print(
         f"{anew} {'key' if anew == 1 else 'keys'} sealed anew under the first of `secrets`, {before} already were; once"
         " every node runs with that first secret, former ones are not needed for keys and may be dropped"
@@ -240,10 +235,3 @@ def _print_table(lines: Sequence[Sequence[str]]) -> None:
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     for line in lines:
         print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
-
-
-def _change(url: str, work: Callable[[Connection], T]) -> T:
-    """What `work` gives, committed to the state in this version's schema."""
-    migrate(url)
-    with contextlib.closing(Store(url)) as store:
-        return asyncio.run(store.write(work))

@@ -1,7 +1,8 @@
-"""The state as commands look into it without changing it."""
+"""The state as commands look into it, and change it."""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import Callable
 from typing import TypeVar
@@ -11,6 +12,7 @@ from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from bridge.errors import StateError
 from bridge.store.engine import Store, exists
+from bridge.store.migrate import migrate
 
 T = TypeVar("T")
 
@@ -31,6 +33,13 @@ def look(url: str, work: Callable[[Connection], T]) -> T | None:
             raise StateError(
                 f"{error}; a state of an older version becomes readable by `kombo-bridge serve`"
             ) from error
+
+
+def change(url: str, work: Callable[[Connection], T]) -> T:
+    """What `work` gives, committed to the state in this version's schema. Raises `StateError`."""
+    migrate(url)
+    with contextlib.closing(Store(url)) as store:
+        return asyncio.run(store.write(work))
 
 
 def _is_of_another_version(error: StateError) -> bool:
