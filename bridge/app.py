@@ -22,8 +22,11 @@ from bridge.directory.live import Live
 from bridge.front.acs import AssertionConsumer
 from bridge.front.application import Application
 from bridge.front.arrivals import Arrivals
+from bridge.front.completion_endpoint import CompletionEndpoint
+from bridge.front.completions import Completions
 from bridge.front.cookies import Cookies
 from bridge.front.desk import Desk
+from bridge.front.enrollments import Enrollments
 from bridge.front.front import Front
 from bridge.front.internal import internal
 from bridge.front.judge import Judge, Refresh
@@ -31,7 +34,11 @@ from bridge.front.login_endpoint import LoginEndpoint
 from bridge.front.logins import Logins
 from bridge.front.single_logout import SingleLogout
 from bridge.front.turns import Turns
+from bridge.front.waiting import Waiting
+from bridge.front.webhooks import Webhooks
 from bridge.gate.gate import Gate
+from bridge.gate.misses import Misses
+from bridge.identity.people import People
 from bridge.identity.resolver import Resolver
 from bridge.idps.documents import KeptDocuments
 from bridge.idps.fetch import Fetcher
@@ -41,6 +48,8 @@ from bridge.keys.expiry import ExpiryWatch
 from bridge.kombo.client import KomboClient
 from bridge.kombo.transport import http_client
 from bridge.metrics import Metrics
+from bridge.outbox.carrier import Carrier
+from bridge.outbox.outbox import Outbox
 from bridge.pages import Pages
 from bridge.proxy.headers import HeaderPolicy
 from bridge.proxy.server import listener, serve_internal
@@ -99,12 +108,15 @@ def build(reloader: Reloader, store: Store, keys: Keys, clients: Clients, refres
     sessions = Sessions(store, secrets, lambda: reloader.configuration)
     pages = Pages()
     desk = Desk(sessions, Logins(secrets, cookies, pages, keys), cookies, pages)
+    gate, outbox = Gate(store, live), Outbox(store)
     front = Front(
         configuration,
         desk,
-        gate=Gate(store, live),
+        gate=gate,
         stamp=Stamp(Signer(lambda: keys.ring, issuer=service.public_url, audience=service.audience), service.headers),
         policy=policy,
+        completions=Completions(gate, outbox, Enrollments(outbox), believes_header=service.completion_header),
+        waiting=Waiting(Misses(store)),
     )
     turns = Turns()
     judge, arrivals = Judge(keys, turns, lambda: reloader.configuration, refresh), Arrivals(secrets, desk)
@@ -112,12 +124,17 @@ def build(reloader: Reloader, store: Store, keys: Keys, clients: Clients, refres
     login = LoginEndpoint(front, desk, consumer, arrivals)
     logout_judge = Judge(keys, turns.share(1), lambda: reloader.configuration, refresh)
     single_logout = SingleLogout(secrets, desk, keys, turns, logout_judge, lambda: front.rules)
-    application = Application(front, consumer, login, single_logout, desk, keys)
+    webhooks = Webhooks(store, lambda: reloader.configuration)
+    application = Application(front, consumer, login, single_logout, webhooks, desk, keys)
     front.mount(application.asgi)
+    reported = None
+    if token := service.internal_token:
+        people = People(store, live)
+        reported = CompletionEndpoint(people, outbox, lambda: front.rules, token.get_secret_value())
     return Bridge(
         front,
         UpstreamPool(service.upstream, policy),
-        internal(front, store, keys, Metrics(store, keys, lambda: reloader.configuration)),
+        internal(front, store, keys, Metrics(store, keys, lambda: reloader.configuration), reported),
     )
 
 
@@ -151,9 +168,17 @@ async def running(path: Path) -> AsyncIterator[Bridge]:
         await keys.load()
         bridge = build(reloader, store, keys, clients, refresher.refresh_now)
         keeper = Keeper(store, lambda: reloader.configuration, clients.of)
+        carrier = Carrier(store, lambda: reloader.configuration, clients.of)
         expiries = ExpiryWatch(store, keys, lambda: reloader.configuration)
         stack.push_async_callback(bridge.upstream.close)
-        for work in (reloader.watch(bridge.front.apply), keeper.run(), keys.follow(), refresher.run(), expiries.run()):
+        for work in (
+            reloader.watch(bridge.front.apply),
+            keeper.run(),
+            keys.follow(),
+            refresher.run(),
+            expiries.run(),
+            carrier.run(),
+        ):
             stack.push_async_callback(_stop, asyncio.ensure_future(work))
         # What was made so far stays: a collection that looked at thousands of tenants would stop every request.
         gc.collect()

@@ -61,10 +61,11 @@ class Head:
 class Witness(Protocol):
     """Hears of the platform's final answer before the client does."""
 
-    def answered(self, status: int, headers: Sequence[Header]) -> Awaitable[None] | None:
+    def answered(self, status: int, told: Sequence[Header]) -> Awaitable[None] | None:
         """None where the answer may go on at once; else it waits until this is done.
 
-        Raises `Refusal`, at once or when awaited: the client then gets that in place of the platform's answer.
+        `told` are the answer's `X-Kombo-*` headers. Raises `Refusal`, at once or when awaited: the client then gets
+        that in place of the platform's answer.
         """
         ...
 

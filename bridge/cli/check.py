@@ -21,7 +21,7 @@ from bridge.keys.expiry import endings
 from bridge.saml.keys import certificate_end
 from bridge.settings.files import shown
 from bridge.settings.model import Configuration, Gate, IdentityEntry, Service, Tenant
-from bridge.settings.notes import not_yet, without_effect
+from bridge.settings.notes import without_effect
 from bridge.settings.tenant import TenantFile
 from bridge.store import clocks, idps, keys
 from bridge.store.clocks import Clock
@@ -104,7 +104,6 @@ def _notes(configuration: Configuration, seen: _Seen) -> Iterator[str]:
             yield f"tenant {ending.tenant}: {ending.warning(now)}" if ending.tenant else ending.warning(now)
     if seen.trouble:
         yield f"our own certificates, the IdPs' clocks and fetched metadata are not looked at: {seen.trouble}"
-    yield from map(str, not_yet(configuration))
 
 
 def _metadata(configuration: Configuration, fetched: Iterable[Kept]) -> Iterator[str]:

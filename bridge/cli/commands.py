@@ -1,5 +1,5 @@
 """Every sub-command, imported for its registration."""
 
-from bridge.cli import check, demo, keys, metadata, serve, simulate, sync
+from bridge.cli import check, courses, demo, keys, launches, metadata, outbox, push, serve, simulate, sync
 
-__all__ = ["check", "demo", "keys", "metadata", "serve", "simulate", "sync"]
+__all__ = ["check", "courses", "demo", "keys", "launches", "metadata", "outbox", "push", "serve", "simulate", "sync"]

@@ -50,7 +50,8 @@ def _welcome(demo: Demo) -> str:
   the platform  {demo.platform}   behind it; learners never go there directly
   the IdP       {demo.idp}
   Kombo         {demo.kombo}/v1   simulated
-  inside        {demo.internal}   health, readiness, keys
+  in the LMS    {demo.kombo}/_control/completions   whatever the bridge has reported as completed
+  inside        {demo.internal}   health, readiness, keys, and /completions with the bearer token {demo.token}
   the log       {demo.log}
 
 Stop with Ctrl-C."""

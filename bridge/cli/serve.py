@@ -16,7 +16,6 @@ from bridge.idps.documents import load_settings
 from bridge.proxy.server import serve as run
 from bridge.settings.addresses import Address
 from bridge.settings.model import is_awaited
-from bridge.settings.notes import not_yet
 from bridge.store.migrate import migrate
 
 
@@ -35,8 +34,6 @@ def serve(
         say = log.warning if is_awaited(error) else log.error
         for problem in error.problems:
             say("tenant_unavailable", tenant=slug, problem=str(problem))
-    for note in not_yet(configuration):
-        log.warning("setting_not_carried_out", note=str(note))
     address = _address(listen) if listen else configuration.service.listen
     internal = _address(internal_listen) if internal_listen else configuration.service.internal_listen
     if configuration.service.internal_token is None and not internal.loopback:

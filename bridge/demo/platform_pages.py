@@ -165,7 +165,7 @@ def _finished(view: View) -> str:
 <div>
 <p class="crumb">Course finished</p>
 <h1>Well done{escape(", " + view.learner.split()[0]) if view.learner else ""}!</h1>
-<p class="facts">You have finished “{escape(view.title)}”.</p>
+<p class="facts">You have finished “{escape(view.title)}”. The bridge saw this request and tells your LMS.</p>
 <p><a class="button" href="{escape(back)}">Back to the course</a></p>
 </div>
 {_panel(view)}

@@ -31,6 +31,7 @@ from bridge.simulator.app import create
 from bridge.simulator.serving import running
 from bridge.store import lookups
 from bridge.store.engine import Store
+from bridge.store.rows import MODELS
 
 AUDIENCE = "content-platform"
 START_SECONDS = 30
@@ -40,7 +41,7 @@ PREFERRED = {"start": 8000, "bridge": 8080, "internal": 8081, "platform": 9000, 
 
 @dataclass(frozen=True, slots=True)
 class Demo:
-    """The origins of a running demo, and where the bridge writes its log."""
+    """The origins of a running demo, the platform's token for `internal`, and where the bridge writes its log."""
 
     start: str
     bridge: str
@@ -48,6 +49,7 @@ class Demo:
     platform: str
     idp: str
     kombo: str
+    token: str
     log: Path
 
 
@@ -73,21 +75,23 @@ async def demo(*, fixed_ports: bool = True) -> AsyncIterator[Demo]:
         await stack.enter_async_context(running(sign_on, host="localhost", port=ports["idp"]))
         launches = start_page(bridge=bridge, idp=idp, kombo=kombo)
         await stack.enter_async_context(running(launches, port=ports["start"]))
-        config = write_settings(folder, bridge=bridge, internal=internal, platform=behind, kombo=kombo)
+        token = secrets.token_urlsafe(16)
+        config = write_settings(folder, bridge=bridge, internal=internal, platform=behind, kombo=kombo, token=token)
         for slug, provider in trusted.items():
             (folder / "tenants" / f"{slug}-idp.xml").write_bytes(provider.metadata)
-        found = Demo(start, bridge, internal, behind, idp, kombo, folder / "bridge.log")
+        found = Demo(start, bridge, internal, behind, idp, kombo, token, folder / "bridge.log")
         await stack.enter_async_context(_bridge(config, found))
         await _first_sync(folder / "bridge.db", found)
         yield found
 
 
-def write_settings(folder: Path, *, bridge: str, internal: str, platform: str, kombo: str) -> Path:
+def write_settings(folder: Path, *, bridge: str, internal: str, platform: str, kombo: str, token: str) -> Path:
     """The files that an operator would write; the IdPs' metadata is not among them."""
     service: dict[str, Any] = {
         "public_url": bridge,
         "listen": bridge.removeprefix("http://"),
         "internal_listen": internal.removeprefix("http://"),
+        "internal_token": token,
         "upstream": platform,
         "state": "sqlite:///bridge.db",
         "secrets": [secrets.token_urlsafe(32)],
@@ -101,6 +105,7 @@ def write_settings(folder: Path, *, bridge: str, internal: str, platform: str, k
             {"path": "/", "access": "optional"},
             {"path": "/**", "access": "learner"},
         ],
+        "completions": [{"method": "POST", "path": "/courses/{course}/finish"}],
     }
     (folder / "tenants").mkdir()
     (folder / "bridge.yaml").write_text(yaml.safe_dump(service, sort_keys=False))
@@ -159,7 +164,7 @@ async def _first_sync(state: Path, demo: Demo) -> None:
         async with _patience("sync", demo):
             for settings in TENANTS.values():
                 work = partial(lookups.synced, integration_id=settings["kombo"]["integration_id"])
-                while len(await store.read(work)) < len(lookups.MODELS):  # noqa: ASYNC110  # another process
+                while len(await store.read(work)) < len(MODELS):  # noqa: ASYNC110  # another process
                     await asyncio.sleep(0.1)
     finally:
         store.close()

@@ -23,6 +23,8 @@ from bridge.front.refusals import redirect, respond
 from bridge.front.requests import from_own_pages, head_of, is_framed, language, query_and_form
 from bridge.front.single_logout import LOGOUT_PATH, SingleLogout
 from bridge.front.targets import next_target
+from bridge.front.webhooks import PATH as WEBHOOKS_PATH
+from bridge.front.webhooks import Webhooks
 from bridge.keys.custody import HeldKeys
 from bridge.pages import ORGANIZATIONS, RefusalLinks
 from bridge.saml.party import sp_metadata
@@ -43,6 +45,7 @@ class Application:
         consumer: AssertionConsumer,
         login: LoginEndpoint,
         single_logout: SingleLogout,
+        webhooks: Webhooks,
         desk: Desk,
         keys: HeldKeys,
     ) -> None:
@@ -50,6 +53,7 @@ class Application:
         self._consumer = consumer
         self._login = login
         self._single_logout = single_logout
+        self._webhooks = webhooks
         self._desk = desk
         self._keys = keys
         self._elsewhere = self._route("/{path:path}", self.former_acs, "POST", "GET")
@@ -62,6 +66,7 @@ class Application:
                 self._route(ORGANIZATIONS, self.organizations, "GET", "POST"),
                 self._route(LOGOUT_PATH, single_logout.logout, "GET", "POST"),
                 self._route("/_bridge/jwks.json", self.jwks, "GET"),
+                self._route(WEBHOOKS_PATH, self.webhooks, "POST"),
             ]
         )
         self.asgi.router.default = self._default
@@ -120,7 +125,7 @@ class Application:
         place = rules.places.at(head.get(b"host"))
         tenants = rules.former_acs.get((place.origin, head.path), ()) if place else ()
         if not tenants:
-            return Response("Not Found", 404, media_type="text/plain")
+            return _not_found()
         if request.method == "POST":
             door = Door(tenants[0].party.requested_acs, tenants, rules.keeps_fragments)
             return await self._consumer.consume(request, head, door)
@@ -172,12 +177,25 @@ class Application:
     async def jwks(self, request: Request, head: Head) -> Response:
         return jwks_response(request, self._keys.ring.jwks)
 
+    async def webhooks(self, request: Request, head: Head) -> Response:
+        """See `bridge.front.webhooks`. Kombo is given one URL, so there is one, whatever hosts the tenants have."""
+        if not self._webhooks.exist:
+            return _not_found()
+        place = self._front.rules.places.at(head.get(b"host"))
+        if place is None or place.tenant:
+            raise Refusal(Code.HOST_UNKNOWN, "Kombo's webhooks come to public_url")
+        return await self._webhooks.receive(request, head)
+
     def _tenant(self, request: Request) -> Tenant:
         return self._front.rules.tenant(request.path_params["tenant"])
 
     def _only_at(self, head: Head, tenant: Tenant) -> None:
         if not self._front.rules.is_login_place(head, tenant):
             raise Refusal(Code.HOST_UNKNOWN, f"the tenant {tenant.slug} signs in on another host")
+
+
+def _not_found() -> Response:
+    return Response("Not Found", 404, media_type="text/plain")
 
 
 def jwks_response(request: Request, jwks: bytes) -> Response:

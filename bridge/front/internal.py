@@ -1,4 +1,8 @@
-"""The internal listener: health, readiness, metrics, and the public keys."""
+"""The internal listener: health, readiness, metrics, the public keys, and what the platform reports.
+
+The bearer token guards what writes. Health, metrics and keys stay open to whoever reaches the listener: what asks them
+(load balancers, Prometheus, JWT libraries) seldom has a token, and none of them names a person.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +13,20 @@ from starlette.routing import Route
 
 from bridge.errors import StateError
 from bridge.front.application import jwks_response
+from bridge.front.completion_endpoint import CompletionEndpoint
 from bridge.front.front import Front
 from bridge.keys.custody import HeldKeys
 from bridge.metrics import CONTENT_TYPE, Metrics
 from bridge.store.engine import Store
 
 
-def internal(front: Front, store: Store, keys: HeldKeys, metrics: Metrics) -> Starlette:
-    """`/health` says that the process lives, `/ready` that it can serve; `/metrics` is for Prometheus."""
+def internal(
+    front: Front, store: Store, keys: HeldKeys, metrics: Metrics, completions: CompletionEndpoint | None = None
+) -> Starlette:
+    """`/health` says that the process lives, `/ready` that it can serve; `/metrics` is for Prometheus.
+
+    `completions` is None where no token is set: then there is no such URL.
+    """
 
     async def health(_: Request) -> Response:
         return JSONResponse({"status": "ok"})
@@ -43,5 +53,6 @@ def internal(front: Front, store: Store, keys: HeldKeys, metrics: Metrics) -> St
             Route("/ready", ready),
             Route("/metrics", measured),
             Route("/jwks.json", jwks),
+            *([Route("/completions", completions.answer, methods=["POST"])] if completions else []),
         ],
     )

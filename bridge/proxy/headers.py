@@ -23,13 +23,17 @@ class AnswerHead:
 
     `length` is its Content-Length; without one and not `chunked`, the body ends with the connection. `close` says that
     the platform will not take another request on it, `websocket` that it has switched protocols as it was asked to.
+    `told` are the `X-Kombo-*` headers, which do not go on: what the platform says to the bridge.
     """
 
-    __slots__ = ("chunked", "close", "length", "lines", "websocket")
+    __slots__ = ("chunked", "close", "length", "lines", "told", "websocket")
 
-    def __init__(self, lines: bytes, length: int | None, *, chunked: bool, close: bool, websocket: bool) -> None:
+    def __init__(
+        self, lines: bytes, length: int | None, told: list[Header], *, chunked: bool, close: bool, websocket: bool
+    ) -> None:
         self.lines = lines
         self.length = length
+        self.told = told
         self.chunked = chunked
         self.close = close
         self.websocket = websocket
@@ -104,6 +108,7 @@ class HeaderPolicy:
         options: list[bytes] = []
         caching: list[bytes] = []
         upgrade: list[bytes] = []
+        told: list[Header] = []
         for line in head.lines:
             name, _, value = line.partition(b":")
             kind = names[name]
@@ -125,6 +130,8 @@ class HeaderPolicy:
                     lines.append(line)
             elif kind is Kind.UPGRADE:
                 upgrade.append(value)
+            elif kind is Kind.IDENTITY:
+                told.append((name, value.strip(b" \t")))
             elif kind is Kind.SHARED_CACHE and not personal:
                 lines.append(line)
         tokens = connection_options(options) if options else frozenset()
@@ -137,6 +144,7 @@ class HeaderPolicy:
         return AnswerHead(
             b"\r\n".join(lines) if len(lines) > 1 else b"",
             _length(lengths, codings),
+            told,
             chunked=_chunked(codings, head),
             close=b"close" in tokens or head.minor == 0,
             websocket=head.status == 101 and b"upgrade" in tokens and _is_websocket(upgrade),

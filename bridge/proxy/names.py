@@ -22,7 +22,7 @@ class Kind(Enum):
 
     KEEP = auto()
     DROP = auto()  # hop-by-hop, or something that only the bridge may say
-    IDENTITY = auto()  # dropped: `X-Kombo-*` or a configured name
+    IDENTITY = auto()  # dropped: `X-Kombo-*` or a configured name; in answers what the platform says to the bridge
     AMBIGUOUS = auto()  # dropped: could be read as an identity name, which refuses the request
     FORWARDED = auto()  # rewritten: where the request came from
     HOST = auto()
@@ -123,7 +123,7 @@ class AnswerNames(Names):
     def _classify(self, name: bytes) -> Kind:
         read = reading(name)
         if read.startswith(b"x-kombo-"):
-            return Kind.DROP
+            return Kind.IDENTITY if read == name.lower() else Kind.DROP
         special = _FRAMING.get(read) or _ANSWER.get(read)
         if special is not None:
             return special if read == name.lower() else Kind.DROP

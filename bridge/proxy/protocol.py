@@ -184,7 +184,7 @@ class BridgeProtocol(RequestReader):
                 self.deadline = time.monotonic() + self.limits.idle
                 self.spawn(self._decided(exchange, decision))
         except Exception:
-            self._fail()
+            self.fail()
 
     async def _decided(self, exchange: Exchange, awaited: Awaitable[Decision]) -> None:
         try:
@@ -193,7 +193,7 @@ class BridgeProtocol(RequestReader):
                 self._carry_out(exchange, decision)
         except Exception:
             if self._current is exchange:
-                self._fail()
+                self.fail()
 
     def _carry_out(self, exchange: Exchange, decision: Decision) -> None:
         if type(decision) is Forward:
@@ -217,7 +217,7 @@ class BridgeProtocol(RequestReader):
         try:
             app = self.decider.refuse(exchange.head, refusal)
         except Exception:
-            self._fail()
+            self.fail()
             return
         self._answer(exchange, Answer(app))
 
@@ -261,10 +261,12 @@ class BridgeProtocol(RequestReader):
         self.transport.write(refused(refusal, words))
         self._linger()
 
-    def _fail(self) -> None:
-        """A defect of ours, within an `except`."""
+    def fail(self, of: Runner | None = None) -> None:
+        """A defect of ours, within an `except`; the client hears of it unless it was `of` what has ended for it."""
         words = reference()
         log.exception("decision_failed", reference=words)
+        if of is not None and of is not self.runner:
+            return
         self._let_go()
         self.transport.write(failed(words))
         self._linger()

@@ -8,11 +8,13 @@ cut. An answer that ended too early is never ended as if it were complete.
 from __future__ import annotations
 
 import time
+from collections.abc import Awaitable
 from typing import TYPE_CHECKING
 
 from bridge.errors import Code, Refusal
 from bridge.exchange import Forward
 from bridge.proxy.flow import Hold
+from bridge.proxy.framing import framing
 from bridge.proxy.headers import UPGRADE_LINES, AnswerHead
 from bridge.proxy.request import Exchange
 from bridge.proxy.response import ChunkedBody, ResponseHead, parse_head
@@ -42,11 +44,13 @@ class Relay:
         "_informational",
         "_left",
         "_limits",
+        "_lost",
         "_pool",
         "_reusable",
         "_sent",
         "_stopped",
         "_tunnel",
+        "_waiting",
     )
 
     def __init__(self, client: BridgeProtocol, exchange: Exchange, forward: Forward) -> None:
@@ -62,6 +66,8 @@ class Relay:
         self._sent = False  # the whole request has been written
         self._stopped = False  # nothing more of the request is wanted
         self._heard = False  # the platform has said something
+        self._waiting = False  # the final answer is there, and its witness is not done with it
+        self._lost: Exception | None = None  # why the platform's connection ended meanwhile
         self._begun = False  # the final answer has been begun
         self._buffer = b""
         self._informational = 0
@@ -137,6 +143,8 @@ class Relay:
         self._await_answer()
 
     def _await_answer(self) -> None:
+        if self._waiting:
+            return
         if self._begun:
             self._renew(self._limits.idle)
         else:
@@ -160,7 +168,7 @@ class Relay:
             self._connection.hold()
 
     def client_drained(self) -> None:
-        if self._connection is not None:
+        if self._connection is not None and not self._waiting:
             self._connection.resume()
 
     # The answer
@@ -173,6 +181,8 @@ class Relay:
         elif self._begun:
             self._renew(self._limits.idle)
             self._pass_on(data)
+        elif self._waiting:
+            self._buffer += data  # read before the pause took hold
         else:
             try:
                 self._read_head(self._buffer + data if self._buffer else data)
@@ -188,7 +198,12 @@ class Relay:
             answer = self._pool.policy.response_head(head, personal=self._forward.personal)
             rest = data[head.end :]
             if head.status >= 200:
-                self._begin(head, answer, rest)
+                witness = self._forward.witness
+                waits = None if witness is None else witness.answered(head.status, answer.told)
+                if waits is None:
+                    self._begin(head, answer, rest)
+                else:
+                    self._wait(head, answer, rest, waits)
                 return
             if head.status == 101:
                 self._switch(head, answer, rest)
@@ -202,30 +217,48 @@ class Relay:
         if self._informational > _INFORMATIONAL:
             raise Refusal(Code.UPSTREAM_UNAVAILABLE, "the platform sends interim answers without end")
         if head.status != 100 and self._exchange.head.version == b"1.1":
-            self._client.transport.write(_status_line(head) + answer.lines + b"\r\n")
+            self._client.transport.write(head.status_line + answer.lines + b"\r\n")
+
+    def _wait(self, head: ResponseHead, answer: AnswerHead, rest: bytes, waits: Awaitable[None]) -> None:
+        """Hold the answer back, and leave what follows with the platform, until the witness is done."""
+        assert self._connection is not None
+        self._waiting = True
+        self._buffer = rest
+        self._connection.hold()
+        self._renew(self._limits.idle)  # only in case: a witness has its own limit
+        self._client.spawn(self._witnessed(head, answer, waits))
+
+    async def _witnessed(self, head: ResponseHead, answer: AnswerHead, waits: Awaitable[None]) -> None:
+        """Runs to its end even where the client has left: what the platform did is done."""
+        client, refusal = self._client, None
+        try:
+            await waits
+        except Refusal as refused:
+            refusal = refused
+        except Exception:
+            client.fail(self)
+            return
+        if client.runner is not self:
+            return
+        self._waiting = False
+        if refusal is not None:
+            self._fail(refusal)
+            return
+        self._begin(head, answer, self._buffer)
+        if self._connection is None:
+            if client.runner is self:
+                self.platform_gone(self._lost)
+        elif not client.flow.write_paused:
+            self._connection.resume()
 
     def _begin(self, head: ResponseHead, answer: AnswerHead, rest: bytes) -> None:
         exchange = self._exchange
-        out = [_status_line(head), answer.lines]
-        if head.status in (204, 304) or exchange.head.method == b"HEAD":
-            self._left = 0
-            if answer.length is not None and head.status != 204:
-                out.append(b"Content-Length: %d\r\n" % answer.length)
-        elif answer.chunked:
-            plain = exchange.head.version == b"1.0"
-            self._chunks = ChunkedBody(plain=plain, trailers=self._limits.head_bytes)
-            if not plain:
-                out.append(b"Transfer-Encoding: chunked\r\n")
-        elif answer.length is not None:
-            self._left = answer.length
-            out.append(b"Content-Length: %d\r\n" % answer.length)
-        else:
+        body = framing(head, answer, exchange.head, self._limits.head_bytes)
+        self._left, self._chunks = body.left, body.chunks
+        self._reusable = body.reusable and not exchange.last
+        out = [head.status_line, answer.lines, body.line]
+        if body.left is None and body.chunks is None:
             exchange.keep_alive = False
-        self._reusable = (
-            (self._left is not None or self._chunks is not None)
-            and not (answer.close or exchange.last)
-            and not _may_overrun(head.status, exchange.head.method, answer)
-        )
         if not exchange.complete or exchange.websocket:
             exchange.keep_alive = False
             self._stopped = answer.close  # it will not read the rest: writing on would only lose the answer to a reset
@@ -283,7 +316,7 @@ class Relay:
         connection, client = self._connection, self._client
         assert connection is not None
         self._tunnel = True
-        client.transport.write(_status_line(head) + answer.lines + UPGRADE_LINES + b"\r\n" + rest)
+        client.transport.write(head.status_line + answer.lines + UPGRADE_LINES + b"\r\n" + rest)
         if held := client.take_held():
             connection.transport.write(held)
         self._renew(self._limits.idle)
@@ -299,7 +332,9 @@ class Relay:
 
     def platform_gone(self, exc: Exception | None) -> None:
         self._connection, lost = None, self._connection
-        if self._tunnel:
+        if self._waiting:
+            self._lost = exc
+        elif self._tunnel:
             self._client.transport.close()
         elif self._begun:
             if self._left is None and self._chunks is None and exc is None:
@@ -348,7 +383,7 @@ class Relay:
 
     def expire(self, now: float) -> None:
         until = self._forward.until
-        if self._tunnel or self._begun or (until is not None and now >= until):
+        if self._tunnel or self._begun or self._waiting or (until is not None and now >= until):
             self._let_go()
             self._client.cut()
         elif self._sent:
@@ -358,12 +393,3 @@ class Relay:
             self._fail(Refusal(Code.UPSTREAM_TIMEOUT, "the platform does not read the request"))
         else:
             self._fail(Refusal(Code.REQUEST_MALFORMED, "the body of the request did not come", status=408))
-
-
-def _status_line(head: ResponseHead) -> bytes:
-    return b"HTTP/1.1 %d %b\r\n" % (head.status, head.reason)
-
-
-def _may_overrun(status: int, method: bytes, answer: AnswerHead) -> bool:
-    """Whether a careless platform may send a body where there is none: it would come late, as the next one's answer."""
-    return method == b"HEAD" or (status in (204, 304) and (answer.chunked or bool(answer.length)))

@@ -29,6 +29,11 @@ class ResponseHead:
         self.lines = lines
         self.end = end
 
+    @property
+    def status_line(self) -> bytes:
+        """As it goes on, with the bridge's own version of HTTP (RFC 9110, 6.2)."""
+        return b"HTTP/1.1 %d %b\r\n" % (self.status, self.reason)
+
 
 def parse_head(data: bytes, limit: int, fields: int) -> ResponseHead | None:
     """The head at the beginning of `data`; None where it is not there in full yet.

@@ -89,15 +89,6 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     assert result.stderr == "none.yaml:1: there is no file none.yaml: put it there, or name another\n"
 
 
-def test_what_is_not_carried_out_yet_is_noted(copy: Path) -> None:
-    path = copy / "config" / "tenants" / "acme.yaml"
-    path.write_text(path.read_text().replace("on_launch: nothing", "on_launch: enroll").replace("assigned", "library"))
-    result = run(cwd=copy)
-    assert result.returncode == 0
-    noted = {line.split("`")[1] for line in result.stdout.splitlines() if line.startswith("note: ")}
-    assert noted == {"completions", "kombo.webhook_secret", "on_launch: enroll"}
-
-
 def test_no_tenants_is_noted(copy: Path) -> None:
     (copy / "config" / "tenants" / "acme.yaml").unlink()
     result = run(cwd=copy)

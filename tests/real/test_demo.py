@@ -166,6 +166,19 @@ async def test_without_javascript_and_back_to_the_idps_page(scene: Scene) -> Non
         await assert_platform(tab_.page, seed.JANE)
 
 
+async def test_a_course_that_is_finished_reaches_the_lms(scene: Scene) -> None:
+    async with profile(scene.browser) as context, httpx.AsyncClient(base_url=scene.demo.kombo) as kombo:
+        tab_ = await tab(context)
+        await scene.launch(tab_, "by-name-id")
+        await tab_.page.click("text=Finish course")
+        assert await tab_.page.locator("h1").inner_text() == "Well done, Jane!"
+        async with asyncio.timeout(10):
+            while not (told := (await kombo.get("/_control/completions")).json()):
+                await asyncio.sleep(0.1)
+        assert [(each["integration"], each["score"]) for each in told] == [(seed.ACME, None)]
+        assert tab_.complaints == []
+
+
 async def test_choosing_by_hand_who_to_be(scene: Scene) -> None:
     async with profile(scene.browser) as context:
         tab_ = await tab(context)
