@@ -52,6 +52,7 @@ def _welcome(demo: Demo) -> str:
   Kombo         {demo.kombo}/v1   simulated
   in the LMS    {demo.kombo}/_control/completions   whatever the bridge has reported as completed
   inside        {demo.internal}   health, readiness, keys, and /completions with the bearer token {demo.token}
+  the settings  {demo.config}   for the other commands: --config
   the log       {demo.log}
 
 Stop with Ctrl-C."""

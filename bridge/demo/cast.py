@@ -33,7 +33,8 @@ TENANTS: Mapping[str, Mapping[str, Any]] = {
         "kombo": {"integration_id": seed.GLOBEX},
         "email_domains": ["globex.com"],
         "identity": [{"attribute": "lms_user_id"}],
-        "gate": {"default": "assigned", "library": ["lib-*"]},
+        "gate": "library",
+        "on_launch": "enroll",
     },
     "initech": {
         "name": seed.ORGANIZATIONS[seed.INITECH],
@@ -52,7 +53,7 @@ def companies() -> Mapping[str, Company]:
     globex = Company(
         "globex",
         TENANTS["globex"]["name"],
-        "As attribute lms_user_id it sends the id that a person has in the LMS.",
+        "As attribute lms_user_id it sends the id that a person has in the LMS. Every course is open to everybody.",
         _globex(),
     )
     initech = Company("initech", TENANTS["initech"]["name"], "It sends nothing but an email address.", _initech())

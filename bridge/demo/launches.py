@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import sys
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -93,7 +94,7 @@ def commands(*, bridge: str, kombo: str) -> tuple[Command, ...]:
         Command(
             "Assign the course to Hugo",
             _assignment(kombo),
-            "His page of refusal looks again by itself, and opens the course within two minutes.",
+            "A webhook tells the bridge. His page of refusal looks again by itself, and opens the course.",
         ),
         Command(
             "Claim to be somebody",
@@ -117,6 +118,32 @@ def commands(*, bridge: str, kombo: str) -> tuple[Command, ...]:
             f"curl -i -H 'Host: learn.example.org' '{bridge}/'",
             "Nothing is ever built from a Host header that the settings do not name.",
             Code.HOST_UNKNOWN,
+        ),
+    )
+
+
+def operations(config: Path) -> tuple[Command, ...]:
+    """What an operator runs beside the service, for the settings at `config`."""
+
+    def line(*words: str) -> str:
+        return shlex.join([str(Path(sys.executable).with_name("kombo-bridge")), *words, "--config", str(config)])
+
+    catalogue = str(config.with_name("catalog.yaml"))
+    return (
+        Command(
+            "Push the catalogue into Acme's LMS",
+            line("courses", "push", catalogue, "--tenant", "acme"),
+            "A second time there is nothing to send.",
+        ),
+        Command(
+            "See who was refused for want of an enrollment",
+            line("launches", "misses"),
+            "And, once a course was assigned, which of them were only delayed.",
+        ),
+        Command(
+            "See what was written to the LMS",
+            line("outbox", "--all"),
+            "Finish a course first, or open one of Globex, whose learners are enrolled in whatever they open.",
         ),
     )
 

@@ -16,12 +16,11 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import httpx
-import yaml
 
 from bridge.demo.cast import COURSES, TENANTS, companies
+from bridge.demo.files import AUDIENCE, write_catalogue, write_service, write_tenants
 from bridge.demo.idp import identity_provider, providers
 from bridge.demo.platform import content_platform
 from bridge.demo.start import start_page
@@ -33,7 +32,6 @@ from bridge.store import lookups
 from bridge.store.engine import Store
 from bridge.store.rows import MODELS
 
-AUDIENCE = "content-platform"
 START_SECONDS = 30
 STOP_SECONDS = 10
 PREFERRED = {"start": 8000, "bridge": 8080, "internal": 8081, "platform": 9000, "idp": 7000, "kombo": 7001}
@@ -41,7 +39,7 @@ PREFERRED = {"start": 8000, "bridge": 8080, "internal": 8081, "platform": 9000, 
 
 @dataclass(frozen=True, slots=True)
 class Demo:
-    """The origins of a running demo, the platform's token for `internal`, and where the bridge writes its log."""
+    """The origins of a running demo, the platform's token for `internal`, and the bridge's settings and log."""
 
     start: str
     bridge: str
@@ -50,6 +48,7 @@ class Demo:
     idp: str
     kombo: str
     token: str
+    config: Path
     log: Path
 
 
@@ -62,7 +61,9 @@ async def demo(*, fixed_ports: bool = True) -> AsyncIterator[Demo]:
     trusted = providers(idp, companies())
     async with contextlib.AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="kombo-bridge-demo-")))
-        kombo = await stack.enter_async_context(running(create(seed.seeded()), port=ports["kombo"]))
+        world, secret = seed.seeded(), secrets.token_urlsafe(32)
+        world.webhooks.url, world.webhooks.secret = f"{bridge}/_bridge/webhooks/kombo", secret
+        kombo = await stack.enter_async_context(running(create(world), port=ports["kombo"]))
         platform = content_platform(
             jwks_url=f"{internal}/jwks.json",
             issuer=bridge,
@@ -73,53 +74,25 @@ async def demo(*, fixed_ports: bool = True) -> AsyncIterator[Demo]:
         behind = await stack.enter_async_context(running(platform, port=ports["platform"]))
         sign_on = identity_provider(trusted, bridge=bridge, home=start)
         await stack.enter_async_context(running(sign_on, host="localhost", port=ports["idp"]))
-        launches = start_page(bridge=bridge, idp=idp, kombo=kombo)
+        token, config = secrets.token_urlsafe(16), folder / "bridge.yaml"
+        launches = start_page(bridge=bridge, idp=idp, kombo=kombo, config=config)
         await stack.enter_async_context(running(launches, port=ports["start"]))
-        token = secrets.token_urlsafe(16)
-        config = write_settings(folder, bridge=bridge, internal=internal, platform=behind, kombo=kombo, token=token)
-        for slug, provider in trusted.items():
-            (folder / "tenants" / f"{slug}-idp.xml").write_bytes(provider.metadata)
-        found = Demo(start, bridge, internal, behind, idp, kombo, token, folder / "bridge.log")
-        await stack.enter_async_context(_bridge(config, found))
+        write_tenants(folder / "tenants", {slug: provider.metadata for slug, provider in trusted.items()})
+        write_catalogue(folder / "catalog.yaml")
+        write_service(
+            config, bridge=bridge, internal=internal, platform=behind, kombo=kombo, token=token, webhook_secret=secret
+        )
+        found = Demo(start, bridge, internal, behind, idp, kombo, token, config, folder / "bridge.log")
+        await stack.enter_async_context(_bridge(found))
         await _first_sync(folder / "bridge.db", found)
         yield found
 
 
-def write_settings(folder: Path, *, bridge: str, internal: str, platform: str, kombo: str, token: str) -> Path:
-    """The files that an operator would write; the IdPs' metadata is not among them."""
-    service: dict[str, Any] = {
-        "public_url": bridge,
-        "listen": bridge.removeprefix("http://"),
-        "internal_listen": internal.removeprefix("http://"),
-        "internal_token": token,
-        "upstream": platform,
-        "state": "sqlite:///bridge.db",
-        "secrets": [secrets.token_urlsafe(32)],
-        "audience": AUDIENCE,
-        "tenants": "tenants",
-        "kombo": {"api_url": f"{kombo}/v1", "api_key": seed.API_KEY},
-        "routes": [
-            {"path": "/static/**", "access": "public"},
-            {"path": "/courses/{course}/**", "access": "course"},
-            {"path": "/player", "course_parameter": "id", "access": "course"},
-            {"path": "/", "access": "optional"},
-            {"path": "/**", "access": "learner"},
-        ],
-        "completions": [{"method": "POST", "path": "/courses/{course}/finish"}],
-    }
-    (folder / "tenants").mkdir()
-    (folder / "bridge.yaml").write_text(yaml.safe_dump(service, sort_keys=False))
-    for slug, settings in TENANTS.items():
-        tenant = {**settings, "saml": {"metadata": f"{slug}-idp.xml"}}
-        (folder / "tenants" / f"{slug}.yaml").write_text(yaml.safe_dump(tenant, sort_keys=False))
-    return folder / "bridge.yaml"
-
-
 @contextlib.asynccontextmanager
-async def _bridge(config: Path, demo: Demo) -> AsyncIterator[None]:
+async def _bridge(demo: Demo) -> AsyncIterator[None]:
     with demo.log.open("wb") as log:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "bridge", "serve", "--config", config),
+            *(sys.executable, "-m", "bridge", "serve", "--config", demo.config),
             stderr=log,
             stdout=log,
             start_new_session=True,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -16,7 +17,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from bridge.demo.cast import TENANTS
-from bridge.demo.launches import commands, groups, launch, launches
+from bridge.demo.launches import commands, groups, launch, launches, operations
 from bridge.demo.looks import page
 
 BRIDGE_COOKIES = "kombo-bridge"
@@ -30,8 +31,8 @@ class Place:
     url: str
 
 
-def start_page(*, bridge: str, idp: str, kombo: str) -> Starlette:
-    """The application, for the origins of the bridge, the IdP and the simulated Kombo.
+def start_page(*, bridge: str, idp: str, kombo: str, config: Path) -> Starlette:
+    """The application, for the origins of the bridge, the IdP and the simulated Kombo, and the bridge's settings.
 
     It has to be served on the bridge's host (on any port: cookies ignore ports), or it could not end the session there.
     """
@@ -50,7 +51,7 @@ def start_page(*, bridge: str, idp: str, kombo: str) -> Starlette:
         return page(
             "start.html",
             groups=sections,
-            commands=commands(bridge=bridge, kombo=kombo),
+            commands=(*commands(bridge=bridge, kombo=kombo), *operations(config)),
             places=_places(bridge, idp),
         )
 

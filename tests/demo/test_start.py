@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import AsyncIterator
+from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -22,7 +23,7 @@ LAUNCHES = {launch.key: launch for launch in launches(bridge=BRIDGE, idp=IDP)}
 
 @pytest_asyncio.fixture
 async def browser() -> AsyncIterator[AsyncClient]:
-    app = start_page(bridge=BRIDGE, idp=IDP, kombo=KOMBO)
+    app = start_page(bridge=BRIDGE, idp=IDP, kombo=KOMBO, config=Path("bridge.yaml"))
     async with AsyncClient(transport=ASGITransport(app), base_url="http://127.0.0.1:7001") as client:
         yield client
 
