@@ -74,7 +74,8 @@ async def test_what_kombo_cannot_be_asked_ever_the_directory_says(rooms: Rooms, 
 
 async def test_somebody_hired_today_of_whom_two_processes_hear_at_once(rooms: Rooms, tenant: Tenant) -> None:
     await rooms.control("users", integration=seed.ACME, remote_id="hired", first_name="New", work_email=None)
-    await rooms.control("faults", kind="slow", seconds=0.2, path="/v1/lms/users")
+    slow = {"kind": "slow", "seconds": 0.5, "path": "/v1/lms/users"}
+    assert (await rooms.http.post(f"{rooms.origin}/_control/faults", json=slow)).status_code == 200
     processes = [People(rooms.store, Live(rooms.store, rooms.client)) for _ in range(2)]
     answers = await asyncio.gather(
         *(people.by_remote_id(tenant, "hired") for people in processes), return_exceptions=True
