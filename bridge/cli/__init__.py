@@ -5,6 +5,7 @@ Exit codes: 0 done, 1 a finding or a failure (said in one line on stderr, no tra
 
 from __future__ import annotations
 
+import io
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -24,6 +25,7 @@ def main() -> None:
     from bridge.cli import commands  # here, because they register themselves on `app`
 
     assert commands
+    _agree_on_encoding()
     try:
         app()
     except SettingsError as error:
@@ -35,3 +37,14 @@ def main() -> None:
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _agree_on_encoding() -> None:
+    """Escape on the way out what the terminal or pipe has no characters for; take nothing in that is no text."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+    try:
+        "".join(sys.argv[1:]).encode()
+    except UnicodeEncodeError:
+        print("kombo-bridge: an argument is no text in this system's encoding: write it in UTF-8", file=sys.stderr)
+        sys.exit(2)

@@ -7,7 +7,6 @@ import contextlib
 import json as jsonlib
 import sys
 from dataclasses import asdict
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,6 +19,7 @@ from bridge.cli import DEFAULT_CONFIG, ConfigPath, app
 from bridge.cli.state import change, look
 from bridge.cli.tables import cut, print_table
 from bridge.cli.tenants import TenantSlug, named
+from bridge.cli.times import moment
 from bridge.courses.closing import Closed
 from bridge.courses.closing import deactivate as close
 from bridge.courses.mapping import CourseMap
@@ -211,4 +211,4 @@ def _age(tenant: Tenant, as_of: int) -> str:
 
 
 def _moment(milliseconds: int) -> str | None:
-    return f"{datetime.fromtimestamp(milliseconds / 1000, UTC):%Y-%m-%dT%H:%M:%SZ}" if milliseconds else None
+    return moment(milliseconds) if milliseconds else None

@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 
 from bridge.cli import DEFAULT_CONFIG, ConfigPath, app
 from bridge.cli.state import change, look
+from bridge.cli.tenants import named
 from bridge.cli.times import length, moment
 from bridge.errors import BridgeError
 from bridge.idps.documents import load_settings
@@ -48,6 +49,7 @@ def list_(
     if json:
         _print_json(batches)
     elif not _print_table(batches):
+        _of_a_tenant(configuration, tenant)
         print("there are no writes yet" if everything else "nothing waits, and nothing gave up")
 
 
@@ -65,12 +67,21 @@ def retry(
         raise typer.BadParameter("write the id of one, or --all-dead")
     if id is not None and tenant is not None:
         raise typer.BadParameter("an id needs no tenant", param_hint="--tenant")
-    state = load_settings(config).service.state
+    configuration = load_settings(config)
+    state = configuration.service.state
     if id is not None:
         print(change(state, partial(_retried, id=id)))
         return
     again = _revive(state, tenant)
+    if not again:
+        _of_a_tenant(configuration, tenant)
     print(f"{again} {'write is' if again == 1 else 'writes are'} sent again by the running service")
+
+
+def _of_a_tenant(configuration: Configuration, slug: str | None) -> None:
+    """Where nothing was found, say so of a mistyped slug. Writes of a tenant that is gone are shown all the same."""
+    if slug is not None:
+        named(configuration, slug)
 
 
 def _retried(connection: Connection, id: str) -> str:

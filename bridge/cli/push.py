@@ -61,7 +61,9 @@ def push(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Validate, show what would be sent with which link, and stop.")
     ] = False,
-    again: Annotated[bool, typer.Option("--again", help="Send also what has not changed.")] = False,
+    again: Annotated[
+        bool, typer.Option("--again", help="Send also what has not changed, or had no answer for a day.")
+    ] = False,
     wait: Annotated[bool, typer.Option(help="Wait until Kombo has an answer for each course.")] = True,
     timeout: Annotated[
         timedelta, typer.Option(parser=_duration, metavar="DURATION", help="How long to wait: 90s, 15m, 12h.")
@@ -145,7 +147,7 @@ async def _push_all(
                 for tenant in tenants
             }
             results = {slug: await push.run(0) for slug, push in pushes.items()}
-            waiting = [slug for slug, found in results.items() if any(each.outcome == "pending" for each in found)]
+            waiting = [slug for slug, push in pushes.items() if push.waits]
             if wait and waiting:
                 ended = await asyncio.gather(*(pushes[slug].run(wait) for slug in waiting))
                 results |= dict(zip(waiting, ended, strict=True))

@@ -16,7 +16,9 @@ def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """On standard output. Cells may come from outside: nothing in them is markup, or moves a terminal's cursor."""
     lines = [headings, *([printable(cell) for cell in row] for row in rows)]
     if sys.stdout.isatty():
-        table = Table(*headings)
+        table = Table()
+        for heading in headings:
+            table.add_column(heading, overflow="fold")  # cut, an id or a link could not be copied
         for line in lines[1:]:
             table.add_row(*map(Text, line))
         Console().print(table)

@@ -75,8 +75,12 @@ def _minutes(text: str) -> int:
 
 
 def _several(value: Any) -> Any:
-    """In a cell there is no list: blanks, commas and semicolons separate."""
-    return [part for part in re.split(r"[\s,;]+", value) if part] if isinstance(value, str) else value
+    """In a cell there is no list: blanks, commas and semicolons separate. Counted before each is looked at."""
+    if isinstance(value, str):
+        value = [part for part in re.split(r"[\s,;]+", value, maxsplit=MOST_LANGUAGES + 1) if part]
+    if isinstance(value, list) and len(value) > MOST_LANGUAGES:
+        raise ValueError(f"write at most {MOST_LANGUAGES} languages")
+    return value
 
 
 def _language(text: str) -> str:
@@ -114,9 +118,7 @@ class Entry(Frozen):
 
     @field_validator("languages")
     @classmethod
-    def _few(cls, languages: tuple[str, ...]) -> tuple[str, ...]:
-        if len(languages) > MOST_LANGUAGES:
-            raise ValueError(f"write at most {MOST_LANGUAGES} languages")
+    def _each_once(cls, languages: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(dict.fromkeys(languages))
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bridge.courses.tasks import Tasks
+from bridge.courses.tasks import LEASE_MS, Tasks, lease_of
+from bridge.directory.turns import new_holder, turn
 from bridge.errors import BridgeError, KomboError, KomboUnavailable
 from bridge.kombo.client import KomboClient
 from bridge.printable import printable
@@ -26,6 +27,13 @@ async def deactivate(store: Store, client: KomboClient, integration_id: str, ori
     Raises `BridgeError` where there is none, where a push of it is under way (nobody knows which would win), or where
     Kombo does not say whether one is.
     """
+    async with turn(store, lease_of(integration_id), new_holder(), LEASE_MS) as permit:
+        if permit is None:
+            raise BridgeError("another process sends or closes courses of this integration just now: try again later")
+        return await _close_all(store, client, integration_id, origin_id)
+
+
+async def _close_all(store: Store, client: KomboClient, integration_id: str, origin_id: str) -> list[Closed]:
     tasks = await store.read(lambda c: courses.tasks(c, integration_id))
     if any(origin_id in sent for sent in tasks.values()):
         await Tasks(store, client, integration_id).look()

@@ -17,6 +17,7 @@ from bridge.courses.catalogue import OriginId
 from bridge.courses.table import read_table
 from bridge.errors import Problem
 from bridge.kombo.client import askable
+from bridge.kombo.model import MAX_ID
 from bridge.settings.model import Frozen
 from bridge.settings.problems import in_order, validated
 from bridge.settings.values import AtLeastOne
@@ -29,6 +30,12 @@ def _course_id(text: str) -> str:
     return text
 
 
+def _remote_id(text: str) -> str:
+    if len(text) > MAX_ID or "\0" in text:
+        raise ValueError(f"write the id as the LMS has it: at most {MAX_ID} characters")
+    return text
+
+
 class Line(Frozen):
     """One course of the map."""
 
@@ -36,7 +43,7 @@ class Line(Frozen):
     """The platform's own id of the course."""
     course_id: Annotated[str, AfterValidator(_course_id)] | None = None
     """Kombo's id of the course."""
-    remote_id: str | None = None
+    remote_id: Annotated[str, AfterValidator(_remote_id)] | None = None
     """The LMS's id of the course, where Kombo's is not at hand."""
 
     @model_validator(mode="after")

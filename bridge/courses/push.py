@@ -2,7 +2,8 @@
 
 Everything that matters is in the store before the next step is taken, so a push may be cut off anywhere and the next
 one goes on: a task whose id is known is asked for again, and what was sent without an answer is sent once more, which
-does no harm, because Kombo creates or updates a course by its origin id.
+does no harm, because Kombo creates or updates a course by its origin id. Two pushes at once take turns at sending, so
+that of two versions Kombo gets the later one last.
 """
 
 from __future__ import annotations
@@ -10,24 +11,33 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Literal
 
 from sqlalchemy import Connection
 
 from bridge.courses.fates import refusal
 from bridge.courses.offer import Offered
-from bridge.courses.tasks import Tasks
+from bridge.courses.tasks import LEASE_MS, Tasks, lease_of
+from bridge.directory.sync import Permit
+from bridge.directory.turns import new_holder, turn
 from bridge.errors import KomboError, KomboRefused, KomboUnavailable
 from bridge.kombo.client import KomboClient
 from bridge.kombo.meanings import meaning
 from bridge.store import courses, lookups
-from bridge.store.engine import Store, now_ms
+from bridge.store.engine import Store, length_ms, now_ms
 
 CHUNK = 50
 """Courses in one task. A guess: Kombo publishes no limit, and in some LMSs the courses of a task share one fate."""
 
+GIVEN_UP_MS = length_ms(timedelta(days=1))
+"""After so long without an end, a task may be given up by `again`. A guess: with SuccessFactors a long one takes hours,
+and one of which Kombo never told the end would keep its courses as they are for ever."""
+
 Outcome = Literal["created", "updated", "pushed", "unchanged", "failed", "pending", "not sent", "unknown"]
 FAILURES: frozenset[Outcome] = frozenset({"failed", "not sent", "unknown"})
+OPEN: frozenset[Outcome] = frozenset({"pending", "not sent", "unknown"})
+OTHERS_TURN = "another process sends or closes courses of this integration just now: push again"
 Show = Callable[[int, int], None]
 
 
@@ -77,17 +87,20 @@ class Push:
         self._pace = pace or Pace()
         self._show = show
         self._tasks = Tasks(store, client, integration_id)
+        self._holder = new_holder()
+        self._is_held_up = False
         self._sent: set[str] = set()
         self._ended: set[str] = set()
         self._known: set[str] = set()
         self._synced: bool | None = None
         self._trouble = ""
         self._unheard = ""
+        self.waits = False
 
     async def run(self, wait: float) -> list[Result]:
-        """The result of each course, after at most `wait` seconds of waiting for tasks. Raises `StateError`.
+        """The result of each course, after at most `wait` seconds of waiting. Raises `StateError`.
 
-        Run again, it goes on waiting.
+        Run again, it goes on waiting, if it `waits`.
         """
         if self._synced is None:
             self._known, self._synced = await self._store.read(self._seen)
@@ -98,9 +111,11 @@ class Push:
             if not self._trouble:
                 await self._send_due()
             rows = await self._rows()
-            self._show(len(self._offered) - self._left(rows), len(self._offered))
-            if not self._left(rows) or ended is None or clock() >= until:
-                return [self._result(each, rows.get(each.item.origin_id)) for each in self._offered]
+            results = [self._result(each, rows.get(each.item.origin_id)) for each in self._offered]
+            self._show(sum(result.outcome not in OPEN for result in results), len(results))
+            self.waits = ended is not None and (self._is_held_up or self._is_with_kombo(rows))
+            if not self.waits or clock() >= until:
+                return results
             pause = self._pace.first if ended else min(pause * self._pace.growth, self._pace.longest)
             await asyncio.sleep(max(0.0, min(pause, until - clock())))
 
@@ -119,18 +134,31 @@ class Push:
         return ended
 
     async def _send_due(self) -> None:
+        self._is_held_up = False
+        if not self._due(await self._rows()):
+            return
+        async with turn(self._store, lease_of(self._integration_id), self._holder, LEASE_MS) as permit:
+            self._is_held_up = permit is None
+            if permit:
+                await self._send_all(permit)
+
+    async def _send_all(self, permit: Permit) -> None:
         rows = await self._rows()
-        due = [each for each in self._offered if self._is_due(each, rows.get(each.item.origin_id))]
+        due = self._due(rows)
         pushed = (rows.get(each.item.origin_id) for each in due)
         self._known |= {row.origin_id for row in pushed if row and row.course_id}
         for start in range(0, len(due), CHUNK):
             if self._trouble:
                 return
-            await self._send(due[start : start + CHUNK])
+            await self._send(due[start : start + CHUNK], permit)
 
-    async def _send(self, chunk: Sequence[Offered]) -> None:
+    async def _send(self, chunk: Sequence[Offered], permit: Permit) -> None:
+        def begin(connection: Connection) -> None:
+            permit(connection)
+            courses.begin(connection, self._integration_id, sent)
+
         sent = [courses.Push(each.item.origin_id, each.digest, each.item.title, "sending", now_ms()) for each in chunk]
-        await self._store.write(lambda c: courses.begin(c, self._integration_id, sent))
+        await self._store.write(begin)
         self._sent.update(push.origin_id for push in sent)
         try:
             task_id = await self._client.push_courses([each.item for each in chunk])
@@ -144,13 +172,16 @@ class Push:
         else:
             await self._store.write(lambda c: courses.started(c, self._integration_id, sent, task_id))
 
+    def _due(self, rows: Mapping[str, courses.Push]) -> list[Offered]:
+        return [each for each in self._offered if self._is_due(each, rows.get(each.item.origin_id))]
+
     def _is_due(self, offered: Offered, row: courses.Push | None) -> bool:
         return offered.item.origin_id not in self._sent and is_due(offered, row, again=self._again)
 
-    def _left(self, rows: Mapping[str, courses.Push]) -> int:
-        """How many of the courses are still with Kombo."""
+    def _is_with_kombo(self, rows: Mapping[str, courses.Push]) -> bool:
+        """Whether any of the courses still is."""
         found = (rows.get(each.item.origin_id) for each in self._offered)
-        return sum(1 for row in found if row and row.state == "pending")
+        return any(row.state == "pending" for row in found if row)
 
     async def _rows(self) -> Mapping[str, courses.Push]:
         return await self._store.read(lambda c: courses.pushes(c, self._integration_id))
@@ -163,12 +194,13 @@ class Push:
     def _result(self, offered: Offered, row: courses.Push | None) -> Result:
         origin_id, title = offered.item.origin_id, offered.item.title
         if row is None or self._is_due(offered, row):
-            return Result(origin_id, title, "not sent", message=self._trouble)
+            message = OTHERS_TURN if self._is_held_up else self._trouble
+            return Result(origin_id, title, "not sent", message=message)
         if row.state == "sending":
             message = f"{self._trouble or 'no answer came'}; the next push sends it again, which does no harm"
             return Result(origin_id, title, "unknown", row.course_id, message=message)
         if row.state == "pending":
-            older = "an earlier version is under way: push again once it is done"
+            older = "an earlier version is under way: push again once it is done, or with --again after a day"
             message = self._trouble or self._unheard if row.digest == offered.digest else older
             return Result(origin_id, title, "pending", row.course_id, message=message)
         if row.state != "done":
@@ -180,9 +212,9 @@ class Push:
 
 
 def is_due(offered: Offered, row: courses.Push | None, *, again: bool = False) -> bool:
-    """Whether a course is to be sent. Never while a task has it: nobody knows which of two versions would win."""
+    """Whether a course is to be sent. Not while a task has it: nobody knows which of two versions would win."""
     if row and row.state == "pending":
-        return False
+        return again and now_ms() - row.changed_at > GIVEN_UP_MS
     return again or row is None or row.state != "done" or row.digest != offered.digest
 
 

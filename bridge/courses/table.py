@@ -19,7 +19,8 @@ from bridge.settings.document import Document, Place, text_of
 from bridge.settings.files import shown
 
 SEPARATORS = ",;\t"
-
+MOST_CELLS = 100
+"""In a first line that somebody means."""
 
 MAX_FILE = 4 * 1024 * 1024
 MAX_ROWS = 10_000
@@ -72,6 +73,9 @@ def _records(name: str, text: str) -> Iterator[tuple[int, list[str]]]:
 def _wrong_with(header: list[str], columns: Collection[str], needed: Collection[str]) -> Iterator[str]:
     if not any(header):
         yield f"the first line is empty: write the names of the columns, of {', '.join(columns)}"
+        return
+    if len(header) > MOST_CELLS:
+        yield f"the first line has {len(header)} cells: write the names of the columns, of {', '.join(columns)}"
         return
     for name in dict.fromkeys(header):
         if name not in columns:

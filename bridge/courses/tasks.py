@@ -10,8 +10,14 @@ from bridge.kombo.client import KomboClient
 from bridge.store import courses
 from bridge.store.engine import Store
 
+LEASE_MS = 15_000
 LOOKS = 10
 """Tasks that are asked for in one round."""
+
+
+def lease_of(integration_id: str) -> str:
+    """The lease of whoever sends courses or closes one, so that what is on its way is known to the next."""
+    return f"courses {integration_id}"
 
 
 class Tasks:
@@ -58,8 +64,11 @@ class Tasks:
 
 
 def _is_forgotten(error: KomboRefused) -> bool:
-    """A guess: Kombo documents neither how long it knows a task, nor what it answers then."""
-    about_the_record = error.kombo_code in ("", "PLATFORM.INPUT_INVALID") or error.kombo_code.endswith(
-        ".TASK_NOT_FOUND"
-    )
-    return error.status in (400, 404) and about_the_record
+    """A guess: Kombo documents neither how long it knows a task, nor what it answers then.
+
+    Rather too often than never: a task that is asked for in vain holds up every later push of its courses.
+    """
+    code = error.kombo_code
+    if code.startswith("INTEGRATION.") or code == "PLATFORM.INTEGRATION_NOT_FOUND":
+        return False
+    return error.status in (404, 410) or (error.status == 400 and code in ("", "PLATFORM.INPUT_INVALID"))

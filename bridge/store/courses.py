@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, Connection, delete, select, tuple_, update
 
-from bridge.store import tables
+from bridge.store import syncs, tables
 from bridge.store.engine import now_ms, upsert
 
 State = Literal["sending", "pending", "done", "failed", "closed"]
@@ -118,7 +118,10 @@ def refused(connection: Connection, integration_id: str, sent: Iterable[Push], f
 
 
 def settle(connection: Connection, integration_id: str, task_id: str, fates: Mapping[str, Fate]) -> None:
-    """A task has ended. A course whose Kombo id contradicts what is known of it has failed, and is not mapped."""
+    """A task has ended. A course whose Kombo id contradicts what is known of it has failed, and is not mapped.
+
+    Of the others Kombo names no revision, without which nobody can be enrolled: the courses are wanted soon.
+    """
     named = {fate.course_id: origin_id for origin_id, fate in fates.items() if fate.course_id}
     against = claims(connection, integration_id, named)
     moment, mapped = now_ms(), {}
@@ -134,6 +137,8 @@ def settle(connection: Connection, integration_id: str, task_id: str, fates: Map
         this = (PUSH.origin_id == origin_id) & (PUSH.state == "pending") & (PUSH.task_id == task_id)
         _change(connection, integration_id, this, changed_at=moment, **changes)
     map_courses(connection, integration_id, mapped, "push")
+    if mapped:
+        syncs.want(connection, integration_id, {"courses"}, moment)
 
 
 def close(connection: Connection, integration_id: str, origin_id: str) -> None:
@@ -158,10 +163,18 @@ def claims(connection: Connection, integration_id: str, named: Mapping[str, str]
 
 
 def map_courses(connection: Connection, integration_id: str, named: Mapping[str, str], source: Source) -> None:
-    """Put courses on the map: origin ids by course id."""
+    """Put courses on the map: origin ids by course id.
+
+    An import that says what is there already changes nothing: what a push said stays when imports are forgotten.
+    """
     common = {"integration_id": integration_id, "source": source, "noted_at": now_ms()}
     rows = [{"course_id": course_id, "origin_id": origin_id} | common for course_id, origin_id in named.items()]
-    upsert(connection, tables.course_map, rows)
+    upsert(
+        connection,
+        tables.course_map,
+        rows,
+        only=lambda fresh: (fresh.source == "push") | (fresh.origin_id != MAP.origin_id),
+    )
 
 
 def forget_imports(connection: Connection, integration_id: str) -> int:

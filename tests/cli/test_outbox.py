@@ -184,3 +184,14 @@ def test_what_cannot_be_retried(fresh: Shell) -> None:
     assert fresh("retry", "0123456789abcdef").code == 1
     for wrong in ((), (done, "--all-dead"), (done, "--tenant", "acme")):
         assert fresh("retry", *wrong).code == 2
+
+
+def test_a_slug_that_is_nobodys(fresh: Shell) -> None:
+    """Or a typing error would read as "nothing gave up"."""
+    for arguments in ((), ("retry", "--all-dead")):
+        said = fresh(*arguments, "--tenant", "acmee")
+        assert (said.code, said.out) == (1, "")
+        assert "there is no tenant acmee" in said.err
+        assert fresh(*arguments, "--tenant", "acme").code == 0
+    fresh.add("left", **DEAD | {"tenant": "gone"})
+    assert "left" in fresh("--tenant", "gone").out

@@ -125,6 +125,25 @@ def test_a_catalogue_has_a_largest_size(tmp_path: Path, monkeypatch: pytest.Monk
     assert problems(tmp_path / "a.yaml") == [f"{tmp_path}/a.yaml:5: more than 3 courses: split the file"]
 
 
+@pytest.mark.parametrize(("file", "languages"), [("a.csv", '"{}"'), ("a.yaml", "{}"), ("a.yaml", "[{}]")])
+def test_languages_are_counted_before_each_is_looked_at(tmp_path: Path, file: str, languages: str) -> None:
+    """Else a file of 4 MiB takes gigabytes for the faults of each."""
+    header = (
+        "origin_id,title,languages\na,A,"
+        if file.endswith("csv")
+        else "courses:\n- origin_id: a\n  title: A\n  languages: "
+    )
+    (tmp_path / file).write_text(header + languages.format(", ".join(["x"] * (catalogue.MOST_LANGUAGES + 1))) + "\n")
+    [problem] = problems(tmp_path / file)
+    assert problem.endswith("write at most 50 languages")
+
+
+def test_a_first_line_that_names_no_columns_is_one_problem(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(",".join(f"c{n}" for n in range(table.MOST_CELLS + 1)))
+    [problem] = problems(tmp_path / "a.csv")
+    assert problem.startswith(f"{tmp_path}/a.csv:1: the first line has 101 cells: write the names of the columns, of ")
+
+
 @pytest.mark.parametrize("name", ["a.yaml", "a.csv"])
 def test_files_that_are_no_text_of_ours(tmp_path: Path, name: str) -> None:
     path = tmp_path / name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime
 
 import pytest
@@ -81,3 +82,20 @@ async def test_an_id_that_cannot_be_asked_for(desk: Desk) -> None:
     await desk.store.write(lambda c: directory.save_courses(c, desk.id, [course], 1))
     [closed] = await close(desk, "dots")
     assert isinstance(closed.error, KomboUnavailable)
+
+
+async def test_one_that_is_being_sent(either_desk: Desk) -> None:
+    """A push that Kombo takes after the course was closed would open it again, and nobody would know."""
+    await either_desk.push(offered("a"))
+    either_desk.rooms.world.action_delay = 1
+    pushing = asyncio.ensure_future(either_desk.push(offered("a", "Newer")))
+    while either_desk.posts < 2:
+        await asyncio.sleep(0.01)
+    either_desk.rooms.world.action_delay = 0
+    with pytest.raises(BridgeError, match="another process sends or closes courses of this integration just now"):
+        await close(either_desk, "a")
+    await pushing
+    [closed] = await close(either_desk, "a")
+    assert closed.error is None
+    [revision] = either_desk.lms.revisions.lms.where("course_id", closed.course_id)
+    assert revision.status == "INACTIVE"

@@ -104,3 +104,15 @@ async def test_several_courses_with_one_remote_id(store: Store, tmp_path: Path) 
     await store.write(lambda c: directory.save_courses(c, INTEGRATION, [twin], 1))
     with pytest.raises(SettingsError, match="2 courses have this id: write course_id instead"):
         await imported(store, tmp_path / "map.csv", f"origin_id,remote_id\nx,ext-{UNNAMED}\n")
+
+
+async def test_what_a_push_said_is_not_forgotten_with_the_imports_that_say_the_same(
+    either_store: Store, tmp_path: Path
+) -> None:
+    await either_store.write(partial(known, synced=True, already={UNNAMED: ("exports", "push")}))
+    same = "origin_id,remote_id\nexports,ext-export-controls\n"
+    assert (await imported(either_store, tmp_path / "map.csv", same)).count == 1
+    await imported(
+        either_store, tmp_path / "map.csv", "origin_id,course_id\nfire-safety,${fire-safety}\n", replace=True
+    )
+    assert (await on_the_map(either_store))[id_of(UNNAMED)] == "exports"

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
-from bridge.courses.push import CHUNK, Push
+from bridge.courses.push import CHUNK, GIVEN_UP_MS, Push
+from bridge.courses.tasks import LEASE_MS, lease_of
 from bridge.errors import StateError
 from bridge.simulator import seed
-from bridge.store import courses
+from bridge.store import courses, leases, syncs, tables
 from bridge.store.courses import Fate
+from bridge.store.engine import now_ms
 
 from .conftest import QUICK, Desk, offered
 
@@ -165,6 +169,7 @@ async def test_kombo_down_for_ever_ends_in_not_sent_or_unknown(desk: Desk) -> No
     desk.rooms.world.down = True
     results = await desk.push(*(offered(f"c{number}") for number in range(CHUNK + 1)))
     assert (results["c0"].outcome, results[f"c{CHUNK}"].outcome) == ("unknown", "not sent")
+    assert desk.shown == [(0, CHUNK + 1)]
     desk.rooms.world.down = False
     assert set(outcomes(await desk.push(*(offered(f"c{number}") for number in range(3)))).values()) == {"pushed"}
 
@@ -192,6 +197,42 @@ async def test_a_task_that_kombo_has_forgotten_is_sent_again(desk: Desk) -> None
     desk.rooms.world.task_delay = 0
     assert outcomes(await desk.push(offered("a"))) == {"a": "pushed"}
     assert desk.posts == 2
+
+
+@pytest.mark.parametrize(("status", "code"), [(404, "PLATFORM.NOT_FOUND"), (410, "GONE"), (400, None)])
+async def test_whatever_kombo_calls_a_task_that_it_has_forgotten(desk: Desk, status: int, code: str | None) -> None:
+    """Otherwise every later push would end at it."""
+    desk.rooms.world.task_delay = 3600
+    await desk.push(offered("a"), wait=0)
+    await desk.fault(kind="error", status=status, code=code, path="/v1/lms/courses/bulk/", method="GET")
+    desk.rooms.world.task_delay = 0
+    assert outcomes(await desk.push(offered("a"))) == {"a": "pushed"}
+    assert desk.posts == 2
+
+
+async def test_a_task_without_an_end_is_given_up_when_asked_after_a_day(desk: Desk) -> None:
+    desk.rooms.world.task_delay = 10**9
+    await desk.push(offered("a"), wait=0)
+    assert outcomes(await desk.push(offered("a"), wait=0, again=True)) == {"a": "pending"}
+    assert desk.posts == 1
+    before = now_ms() - GIVEN_UP_MS - 1000
+    await desk.store.write(lambda c: c.execute(update(tables.pushes).values(changed_at=before)))
+    assert outcomes(await desk.push(offered("a"), wait=0)) == {"a": "pending"}
+    assert desk.posts == 1
+    await desk.push(offered("a"), wait=0, again=True)
+    assert desk.posts == 2
+
+
+async def test_the_courses_of_a_push_are_read_soon(desk: Desk) -> None:
+    """Nobody can be enrolled in a course before its revision is known."""
+    await desk.rooms.sync(desk.tenant)
+    wanted = partial(syncs.wanted, moment=now_ms() + 10**6)
+    assert await desk.store.read(wanted) == set()
+    desk.rooms.world.failing_items = {"a": "LMS.X"}
+    await desk.push(offered("a"))
+    assert await desk.store.read(wanted) == set()
+    await desk.push(offered("b"))
+    assert await desk.store.read(wanted) == {desk.id}
 
 
 @pytest.mark.parametrize("task_id", [".", "..", "x" * 513, "", 7, None])
@@ -226,7 +267,8 @@ async def test_an_answer_of_garbage_leaves_it_pending(desk: Desk) -> None:
     await desk.fault(
         kind="rows", path="/v1/lms/courses/bulk/", method="GET", count=None, patch={"data": [7], "status": 7}
     )
-    result = (await desk.push(offered("a"), wait=0.1))["a"]
+    await desk.push(offered("a"), wait=0)
+    result = (await desk.push(offered("a"), wait=0))["a"]
     assert result.outcome == "pending"
     assert "cannot be read" in result.message
 
@@ -268,6 +310,27 @@ async def test_two_pushes_at_once_end_alike(either_desk: Desk) -> None:
     results = await asyncio.gather(*(either_desk.push(offered("a"), offered("b")) for _ in range(2)))
     assert {outcome for each in results for outcome in outcomes(each).values()} <= {"pushed", "unchanged", "updated"}
     assert {row.state for row in (await either_desk.rows()).values()} == {"done"}
+
+
+async def test_of_two_versions_at_once_kombo_gets_the_later_one_last(either_desk: Desk) -> None:
+    either_desk.rooms.world.action_delay = 0.5
+    older = asyncio.ensure_future(either_desk.push(offered("a", "Older")))
+    while not either_desk.posts:
+        await asyncio.sleep(0.01)
+    either_desk.rooms.world.action_delay = 0
+    held_up = await either_desk.push(offered("a", "Newer"), wait=0)
+    assert (held_up["a"].outcome, either_desk.posts) == ("not sent", 1)
+    assert "another process sends or closes courses" in held_up["a"].message
+    results = await either_desk.push(offered("a", "Newer"))
+    await older
+    assert results["a"].outcome in ("pushed", "updated")
+    assert [task.items[0]["course"]["title"] for task in either_desk.lms.tasks.values()] == ["Older", "Newer"]
+
+
+async def test_a_killed_push_holds_up_the_next_one_for_seconds_only(desk: Desk) -> None:
+    await desk.store.write(lambda c: leases.take(c, lease_of(desk.id), "killed", 300))
+    assert outcomes(await desk.push(offered("a"))) == {"a": "pushed"}
+    assert LEASE_MS <= 15_000
 
 
 async def test_a_task_named_late_does_not_touch_a_newer_version(either_desk: Desk) -> None:

@@ -56,6 +56,11 @@ async def test_a_course_on_the_map_and_named_alike_is_one(store: Store) -> None:
     assert await ids(store, "x") == ["a"]
 
 
+async def test_what_has_no_origin_id_is_not_found_by_the_empty_one(store: Store) -> None:
+    await seen(store, Course("blank", "R", THEN, origin_id=""))
+    assert await ids(store, "") == []
+
+
 async def test_the_map_ignores_no_case(store: Store) -> None:
     await mapped(store, a="Cyber", b="cyber")
     assert await ids(store, "cyber") == ["b"]
