@@ -87,11 +87,12 @@ class Keeper:
             log.warning("sync_failed", reason=str(error))
 
     def _start(self) -> None:
+        """One turn at a time for each integration, of which several tenants may be."""
         moment = now_ms()
         free = AT_ONCE - len(self._running)
         waiting = [each for each in self._current().tenants.values() if self._at(each) <= moment] if free else []
-        for tenant in sorted(waiting, key=self._at)[:free]:
-            integration = tenant.integration_id
+        due = {tenant.integration_id: tenant for tenant in waiting}
+        for integration, tenant in sorted(due.items(), key=lambda each: self._at(each[1]))[:free]:
             task = self._running[integration] = asyncio.ensure_future(self._turn(tenant))
             task.add_done_callback(partial(self._ended, integration))
 

@@ -1,15 +1,15 @@
 """Asking Kombo itself, where the local copy has no answer.
 
 The one place where a launch touches Kombo, so everything here is bounded: a deadline that waiting for a turn counts
-towards, one question at a time per key however many ask, a budget per tenant, and not the same question twice within a
-minute, whichever process asks. What Kombo answers is kept in the directory.
+towards, one question at a time per key however many ask, a budget per tenant and in it one per learner, and not the
+same question twice within a minute, whichever process asks. What Kombo answers is kept in the directory.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import Literal
 
@@ -18,7 +18,7 @@ from cachetools import LRUCache
 from sqlalchemy import Connection
 
 from bridge.digests import digest_of
-from bridge.directory.budget import Budget
+from bridge.directory.budget import OF_A_LEARNER, OF_A_TENANT, Budget
 from bridge.errors import KomboUnavailable
 from bridge.flights import Flights
 from bridge.kombo.client import KomboClient, askable
@@ -32,6 +32,7 @@ DEADLINE_SECONDS = 4.0
 ASK_SECONDS = 3.5
 """The call itself ends first, as it can say why nothing came."""
 TENANTS = 10_000
+LEARNERS = 10_000
 
 Key = Literal["remote_id", "email"]
 
@@ -46,7 +47,8 @@ class Live:
         self._client = client
         self._people: Flights[list[Person]] = Flights()
         self._enrollments: Flights[list[Enrollment]] = Flights()
-        self._budgets: LRUCache[str, Budget] = LRUCache(TENANTS)
+        self._tenants: LRUCache[str, Budget] = LRUCache(TENANTS)
+        self._learners: LRUCache[tuple[str, str], Budget] = LRUCache(LEARNERS)
 
     async def people(self, tenant: Tenant, key: Key, value: str) -> list[Person]:
         """Everybody whom Kombo has under exactly that value, as of a minute ago at most.
@@ -64,11 +66,10 @@ class Live:
         integration = tenant.integration_id
         since = await self._answered_since(question)
         if since is None:
-            async with self._turn(tenant, question) as since:
+            async with self._turn(question, self._budget(tenant)) as since:
                 users = await self._users(tenant, key, value)
-                await self._keep(
-                    question, partial(directory.save_users, integration_id=integration, users=users, seen_at=since)
-                )
+                save = partial(directory.save_users, integration_id=integration, users=users, seen_at=since)
+                await self._keep(question, since, save)
         find = lookups.people_by_remote_id if key == "remote_id" else lookups.people_by_email
         people = await self._store.read(lambda c: find(c, integration, value))
         return people if len(people) > lookups.MANY else [person for person in people if person.seen_at >= since]
@@ -99,12 +100,11 @@ class Live:
         integration = tenant.integration_id
         since = await self._answered_since(question)
         if since is None:
-            async with self._turn(tenant, question, len(courses)) as since:
+            own = self._learners.setdefault((integration, user_id), Budget(OF_A_LEARNER))
+            async with self._turn(question, own, self._budget(tenant), parts=len(courses)) as since:
                 rows = await self._progressions(tenant, user_id, courses)
-                await self._keep(
-                    question,
-                    partial(directory.save_progressions, integration_id=integration, found=rows, seen_at=since),
-                )
+                save = partial(directory.save_progressions, integration_id=integration, found=rows, seen_at=since)
+                await self._keep(question, since, save)
         known = await self._store.read(lambda c: lookups.enrollments(c, integration, user_id, courses))
         return [enrollment for enrollment in known if enrollment.seen_at >= since]
 
@@ -127,15 +127,19 @@ class Live:
             raise KomboUnavailable("Kombo was asked this a moment ago, without an answer yet")
         return asked.asked_at
 
+    def _budget(self, tenant: Tenant) -> Budget:
+        return self._tenants.setdefault(tenant.slug, Budget(OF_A_TENANT))
+
     @asynccontextmanager
-    async def _turn(self, tenant: Tenant, question: str, parts: int = 1) -> AsyncIterator[int]:
-        """To ask, within the deadline and the tenant's budget; since when the answer's rows count, in milliseconds.
+    async def _turn(self, question: str, *budgets: Budget, parts: int = 1) -> AsyncIterator[int]:
+        """To ask, within the deadline and each of the budgets; since when the answer's rows count, in milliseconds.
 
         Who does not get a turn is answered from what is known, as if Kombo were down.
         """
-        budget = self._budgets.setdefault(tenant.slug, Budget())
         try:
-            async with asyncio.timeout(DEADLINE_SECONDS), budget.spend(parts):
+            async with asyncio.timeout(DEADLINE_SECONDS), AsyncExitStack() as turns:
+                for budget in budgets:
+                    await turns.enter_async_context(budget.spend(parts))
                 moment = now_ms()
                 if not await self._store.write(lambda c: questions.claim(c, question, moment)):
                     raise KomboUnavailable("another process is asking Kombo this at the moment")
@@ -143,12 +147,12 @@ class Live:
         except TimeoutError as error:
             raise KomboUnavailable("Kombo did not answer a live question within the deadline") from error
 
-    async def _keep(self, question: str, save: Callable[[Connection], None]) -> None:
+    async def _keep(self, question: str, asked_at: int, save: Callable[[Connection], None]) -> None:
         """The answer and that it came, in one transaction."""
 
         def work(connection: Connection) -> None:
             save(connection)
-            questions.answered(connection, question, now_ms())
+            questions.answered(connection, question, asked_at, now_ms())
 
         await self._store.write(work)
 

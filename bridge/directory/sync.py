@@ -8,7 +8,7 @@ for again.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Table
 
 from bridge.directory import fuse
-from bridge.errors import KomboRefused, StateError
+from bridge.errors import KomboRefused, KomboUnavailable, StateError
 from bridge.kombo.answers import Page
 from bridge.kombo.client import KomboClient
 from bridge.store import directory, people, rows, syncs, tables
@@ -30,6 +30,9 @@ KEPT_MS = 30 * 24 * 3600 * 1000
 
 GROWTH = 4
 """By how much a table may have grown since the database last looked at it."""
+
+MOST_ROWS = 10_000_000
+"""No customer has more, so a pass that goes on is over a list which does not end."""
 
 Show = Callable[[Model, int], None]
 Permit = Callable[[Connection], None]
@@ -109,13 +112,16 @@ class Sync:
         return syncs.begin(connection, self._integration_id, model, mode, now_ms())
 
     async def _read(self, now: Progress, show: Show | None) -> Progress:
-        """Every page from where the pass stands."""
+        """Every page from where the pass stands. A large one is written in parts, and read again if it was cut off."""
         if now.cursor == END:
             return now
         read, learn_at = 0, GROWTH
         async with contextlib.aclosing(self._pages(now)) as pages:
             async for page, asked_at in pages:
-                now = await self._write(partial(self._keep, now=now, page=page, asked_at=asked_at))
+                if (now.rows or 0) >= MOST_ROWS:
+                    raise KomboUnavailable(f"Kombo's list of {now.model} does not end: {now.rows} rows so far")
+                for part, cursor in _parts(page, now.cursor):
+                    now = await self._write(partial(self._keep, now=now, part=part, cursor=cursor, asked_at=asked_at))
                 read += 1
                 if read == learn_at:
                     await self._learn(now.model)
@@ -146,11 +152,12 @@ class Sync:
                 yield page, asked_at
                 asked_at = now_ms()
 
-    def _keep(self, connection: Connection, now: Progress, page: Page[Any], asked_at: int) -> Progress:
-        directory.save_page(connection, self._integration_id, now.model, page, asked_at)
-        newest = directory.newest_change(page)
-        cursor = END if page.next is None else page.next
-        return syncs.advance(connection, now, cursor=cursor, rows=len(page), unreadable=page.unreadable, newest=newest)
+    def _keep(
+        self, connection: Connection, now: Progress, part: Page[Any], cursor: str | None, asked_at: int
+    ) -> Progress:
+        directory.save_page(connection, self._integration_id, now.model, part, asked_at)
+        newest = directory.newest_change(part)
+        return syncs.advance(connection, now, cursor=cursor, rows=len(part), unreadable=part.unreadable, newest=newest)
 
     async def _finish(self, now: Progress) -> Pass:
         """Conclude what can be concluded from a pass that has been read to its end."""
@@ -169,10 +176,13 @@ class Sync:
         look = partial(
             rows.unseen, table=table, integration_id=self._integration_id, in_=number, before=now_ms() - KEPT_MS
         )
-        removed, after = 0, ""
-        while found := await self._store.read(partial(look, after=after)):
+        after: str | None = ""
+        removed = 0
+        while after is not None:
+            found = await self._store.read(partial(look, after=after))
+            if found:
+                removed += await self._write(partial(self._drop, table=table, found=found, number=number))
             after = found.last
-            removed += await self._write(partial(self._drop, table=table, found=found, number=number))
         return removed if "deleted_at" in table.c else 0
 
     def _drop(self, connection: Connection, table: Table, found: rows.Unseen, number: int) -> int:
@@ -192,6 +202,22 @@ class Sync:
             return work(connection)
 
         return await self._store.write(permitted)
+
+
+def _parts(page: Page[Any], stood: str | None) -> Iterator[tuple[Page[Any], str | None]]:
+    """A page as it is written: at once, unless Kombo gives more than was asked for, or courses of many revisions.
+
+    Each part comes with where the pass stands then: before the page, until the last of it is kept.
+    """
+    part: list[Any] = []
+    size = 0
+    for row in page:
+        if size >= rows.CHUNK:
+            yield Page(part), stood
+            part, size = [], 0
+        part.append(row)
+        size += 1 + len(getattr(row, "revisions", ()))
+    yield Page(part, unreadable=page.unreadable, next=page.next), END if page.next is None else page.next
 
 
 def _about_the_cursor(error: KomboRefused) -> bool:

@@ -29,8 +29,9 @@ from bridge.store.misses import Kind, Miss
 
 ONCE_SECONDS = 60
 REMEMBERED = 50_000
-WRITING = 500
-"""Writes under way at once; what is refused beyond them is in the log only."""
+WAITING = 500
+"""Writes that wait, one after the other, so that a login has not to wait behind them; what is refused beyond them is in
+the log only."""
 USUAL_SECONDS = 60
 TENANTS = 10_000
 FEWEST = 5
@@ -40,6 +41,7 @@ KEPT = timedelta(days=90)
 BATCH = 100
 
 Fate = tuple[Kind, int | None]
+_Key = tuple[str, str, str, str]
 
 log = structlog.get_logger()
 
@@ -49,26 +51,27 @@ class Misses:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._noted: TTLCache[tuple[str, str, str], None] = TTLCache(REMEMBERED, ONCE_SECONDS)
+        self._noted: TTLCache[_Key, None] = TTLCache(REMEMBERED, ONCE_SECONDS)
         self._usual: TTLCache[str, timedelta | None] = TTLCache(TENANTS, USUAL_SECONDS)
-        self._writing: set[asyncio.Task[None]] = set()
+        self._waiting: set[asyncio.Task[None]] = set()
+        self._turn = asyncio.Lock()
 
     def refused(self, tenant: Tenant, person: Person, course: str, reference: str) -> None:
         """Remember it: once a minute for one learner and course, however often they click."""
-        key = (tenant.integration_id, person.id, course)
+        key = (tenant.slug, tenant.integration_id, person.id, course)
         if key in self._noted:
             return
         self._noted[key] = None
         moment = now_ms()
-        self._later(self._store.write(lambda c: rows.note(c, tenant.slug, *key, reference, moment)))
+        self._later(self._store.write(lambda c: rows.note(c, *key, reference, moment)))
 
     def opened(self, tenant: Tenant, person: Person, course: str) -> None:
         """The gate is open now to somebody who was refused a while ago: that was a sync delay."""
-        key = (tenant.integration_id, person.id, course)
+        key = (tenant.slug, tenant.integration_id, person.id, course)
         self._noted.pop(key, None)
         self._later(self._settle(tenant, key))
 
-    async def _settle(self, tenant: Tenant, key: tuple[str, str, str]) -> None:
+    async def _settle(self, tenant: Tenant, key: _Key) -> None:
         miss = await self._store.read(lambda connection: rows.open_of(connection, *key))
         if miss:
             await _settle_some(self._store, tenant, [miss], read_at=0, permit=None)
@@ -86,20 +89,20 @@ class Misses:
         return self._usual.get(tenant.slug)
 
     def _later(self, writing: Coroutine[Any, Any, None]) -> None:
-        if len(self._writing) >= WRITING:
+        if len(self._waiting) >= WAITING:
             writing.close()
             log.warning("miss_not_written", reason="too many are being written already")
             return
-        task = asyncio.ensure_future(_logged(writing))
-        self._writing.add(task)
-        task.add_done_callback(self._writing.discard)
+        task = asyncio.ensure_future(self._write(writing))
+        self._waiting.add(task)
+        task.add_done_callback(self._waiting.discard)
 
-
-async def _logged(writing: Coroutine[Any, Any, None]) -> None:
-    try:
-        await writing
-    except BridgeError as error:
-        log.warning("miss_not_written", reason=str(error))
+    async def _write(self, writing: Coroutine[Any, Any, None]) -> None:
+        try:
+            async with self._turn:
+                await writing
+        except BridgeError as error:
+            log.warning("miss_not_written", reason=str(error))
 
 
 async def settle(store: Store, tenant: Tenant, permit: Permit | None = None) -> None:

@@ -16,8 +16,8 @@ from bridge.store import lookups
 
 _ID = "(?P<id>"
 _SPECIAL = frozenset(".^$*+?{}[]|()")
-_REPEATS = ("*", "+", "?", "{", "(?")
-"""What may repeat the group before it; RE2 reads `(?i)+` so."""
+_REPEATS = ("*", "+", "?", "{", "(?", "\\Q")
+"""What may repeat the group before it; RE2 reads `(?i)+` and `\\Q\\E+` so."""
 
 
 def user_ids(connection: Connection, integration_id: str, pattern: Regex, value: str) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
@@ -50,7 +51,7 @@ def measured(connection: Connection, configuration: Configuration, now: datetime
     return iter((refused, usual, delays))
 
 
-def _buckets(lags: Sequence[int]) -> list[tuple[str, float]]:
+def _buckets(ascending: Sequence[int]) -> list[tuple[str, float]]:
     """Cumulative, as the exposition format has them."""
-    within = [(str(float(bound)), float(sum(lag <= bound * 1000 for lag in lags))) for bound in BUCKETS]
-    return [*within, ("+Inf", float(len(lags)))]
+    within = [(str(float(bound)), float(bisect_right(ascending, bound * 1000))) for bound in BUCKETS]
+    return [*within, ("+Inf", float(len(ascending)))]

@@ -8,8 +8,10 @@ What the contract leaves open:
 - A learner may have several open progressions of one course (an older and a newer revision). A report completes one,
   the gate's. The others are not what the same report, sent again, is about; only a progression that began after the
   last completion was reported is a new one to complete (next year's certification).
-- A report that carries the very `completed_at` of an earlier one is that one: platforms send their history again, and
-  last year's completion must not count for this year's progression.
+- Platforms send their history again, and last year's completion must not count for this year's progression. So a report
+  that carries the very `completed_at` of an earlier one is that one; and where something was completed before, a report
+  is not about a progression that began well after it, nor is it a new one if it is of no later moment than what was
+  written. Where nothing was, an LMS may enrol people afterwards in what they have completed already.
 - Where all progressions are completed, Kombo is asked, as it may have a newer one; if it has not, there is nothing to
   write. The same question is not asked again for a day.
 - What we wrote may not show before Kombo's next sync: see `bridge.outbox.traces` for when it counts as gone.
@@ -25,6 +27,9 @@ from bridge.store.lookups import Enrollment
 from bridge.store.outbox import Entry
 
 AGAIN_AFTER_MS = 24 * 3600 * 1000
+WELL_AFTER_MS = 48 * 3600 * 1000
+"""A `completed_at` that is but a date says no more than the day, in whichever zone."""
+CLOCKS_DIFFER_MS = 5 * 60 * 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +69,28 @@ def opening(enrollments: Iterable[Enrollment]) -> list[Enrollment]:
     return [each for each in enrollments if each.status in OPENING]
 
 
-def to_complete(live: Iterable[Enrollment], written: Entry | None) -> Enrollment | None:
+def to_complete(live: Collection[Enrollment], written: Entry | None, completed_at: int) -> Enrollment | None:
     """What a report is about that came after `written`: the best that is not completed, and is a new one."""
-    return best_of([each for each in live if each.status != "COMPLETED" and (written is None or _new(each, written))])
+    if written and completed_at <= (written.completed_at or 0):
+        return None
+    candidates = [each for each in live if each.status != "COMPLETED" and (written is None or _new(each, written))]
+    if written or any(each.status == "COMPLETED" for each in live):
+        latest = completed_at + WELL_AFTER_MS
+        candidates = [each for each in candidates if each.enrolled_at is None or each.enrolled_at <= latest]
+    return best_of(candidates)
+
+
+def shows_now(live: Collection[Enrollment], written: Entry | None, entry: Entry) -> bool:
+    """Whether a report that had nothing to write has something now: a progression that began before it was made.
+
+    A later one is of an assignment that nobody has worked on yet. Where the connector does not say when somebody was
+    enrolled, nobody can tell, and a certification that nobody earned would be worse.
+    """
+    if entry.completed_at is None:
+        return False
+    latest = entry.created_at + CLOCKS_DIFFER_MS
+    began = [each for each in live if each.enrolled_at is not None and each.enrolled_at <= latest]
+    return to_complete(began, written, entry.completed_at) is not None
 
 
 def of_completion(known: Known, completed_at: int) -> Aim:
@@ -74,12 +98,12 @@ def of_completion(known: Known, completed_at: int) -> Aim:
     prior = known.prior
     if prior and prior.state == "waiting" and prior.progression_id is None:
         return Same(prior.id)
-    if target := to_complete(known.live, known.written):
+    if target := to_complete(known.live, known.written, completed_at):
         return Fresh(target.progression_id)
     if prior is None:
         return Fresh(None)
     ask = known.withdrawn if not known.live else completed_at > prior.created_at + AGAIN_AFTER_MS
-    return Fresh(None, prior.number) if ask and prior.state == "done" else Same(prior.id)
+    return Fresh(None, prior.number) if ask and prior.state != "waiting" else Same(prior.id)
 
 
 def of_enrolment(known: Known) -> Aim:

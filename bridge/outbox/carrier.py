@@ -6,6 +6,7 @@ Any number of processes may run a carrier over one store: a lease per integratio
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping
 from functools import partial
 
@@ -15,6 +16,7 @@ from bridge.directory.turns import new_holder
 from bridge.errors import StateError
 from bridge.kombo.client import KomboClient
 from bridge.outbox.lane import Lane
+from bridge.outbox.latecomers import look_again
 from bridge.outbox.pace import Pace
 from bridge.settings.model import Configuration, Tenant
 from bridge.store import outbox as rows
@@ -49,6 +51,7 @@ class Carrier:
         self._running: dict[str, asyncio.Task[None]] = {}
         self._tenants: tuple[Configuration | None, Mapping[str, Tenant]] = (None, {})
         self._sweep_at = 0
+        self._latecomers_at = 0.0
 
     async def run(self) -> None:
         """Notice what waits, and carry each integration's in a lane of its own."""
@@ -56,6 +59,7 @@ class Carrier:
             while True:
                 try:
                     await self._look_round()
+                    await self._look_again()
                     await self._sweep()
                 except StateError as error:
                     log.warning("outbox_failed", reason=str(error))
@@ -98,6 +102,11 @@ class Carrier:
         if self._tenants[0] is not configuration:
             self._tenants = (configuration, {each.integration_id: each for each in configuration.tenants.values()})
         return self._tenants[1]
+
+    async def _look_again(self) -> None:
+        if time.monotonic() >= self._latecomers_at:
+            self._latecomers_at = time.monotonic() + self._pace.latecomers
+            await look_again(self._store)
 
     async def _sweep(self) -> None:
         """Forget what was done long ago, in chunks, so that nobody's write waits behind it."""

@@ -21,7 +21,7 @@ from bridge.kombo.model import Progression
 from bridge.outbox.aim import opening, to_complete
 from bridge.outbox.pace import Pace
 from bridge.outbox.traces import placed
-from bridge.outbox.verdicts import Fate, Unsendable, Verdict, did_nothing, judge
+from bridge.outbox.verdicts import Fate, Misfit, Unsendable, Verdict, did_nothing, judge
 from bridge.store import directory, lookups
 from bridge.store import outbox as rows
 from bridge.store.engine import Store, now_ms
@@ -82,12 +82,14 @@ class Delivery:
             if ours is not None:
                 return await self._adopted(entry, ours)
         live = await self._look_up(entry)
-        if not live:
-            return await self._enroll(entry)
+        return await (self._among(entry, live) if live else self._enroll(entry))
+
+    async def _among(self, entry: Entry, live: list[Enrollment]) -> Entry | None:
+        """As `_placed`, where there are some."""
         written = await self._store.read(
             lambda c: rows.written(c, entry.integration_id, entry.user_id, entry.course, beside=entry.number)
         )
-        target = to_complete(live, written)
+        target = to_complete(live, written, entry.completed_at or entry.created_at)
         if target is None or entry.kind == "enroll":
             await self._nothing_to_write(entry, best_of(live))
             return None
@@ -96,12 +98,14 @@ class Delivery:
     async def _enroll(self, entry: Entry) -> Entry | None:
         if entry.sending == "enroll" and await self._unsettled(entry):
             return None
-        revision = await self._store.read(lambda c: _revision(c, entry))
+        revision, courses = await self._store.read(lambda c: _revision(c, entry))
         answer = await self._call(entry, "enroll", lambda: self._client.enroll(entry.user_id, revision))
         made = answer.progression
-        if made.user_id != entry.user_id:
-            log.error("kombo_answer_does_not_fit", tenant=entry.tenant, asked="enroll", id=entry.id)
-            raise Unsendable("Kombo answered the enrolment with a progression of somebody else")
+        if made.user_id != entry.user_id or not (made.course_revision_id == revision or made.course_id in courses):
+            misfit = _misfit(entry, "enroll")
+            if live := await self._look_up(entry):
+                return await self._among(entry, live)
+            raise misfit
         if entry.kind == "enroll" or made.status == "COMPLETED":
             values = {"code": ALREADY} if entry.kind == "complete" else {}
             await self._settle(entry, answer, progression_id=made.id, **values)
@@ -119,8 +123,13 @@ class Delivery:
                 return
         when = None if moment is None else _EPOCH + timedelta(milliseconds=moment)
         answer = await self._call(entry, "complete", lambda: self._client.complete(id, when, entry.score))
-        fits = (answer.progression.id, answer.progression.user_id) == (id, entry.user_id)
-        await self._settle(entry, answer if fits else None)
+        if answer.progression.user_id != entry.user_id:
+            misfit = _misfit(entry, "complete")
+            if not await self._shows(entry):
+                raise misfit
+            await self._settle(entry)
+            return
+        await self._settle(entry, answer if answer.progression.id == id else None)
 
     async def _shows(self, entry: Entry) -> bool:
         """Whether Kombo has the entry's progression as completed; where it cannot be asked about it, no."""
@@ -131,14 +140,16 @@ class Delivery:
         return any((each.progression_id, each.status) == (entry.progression_id, "COMPLETED") for each in live)
 
     async def _call(self, entry: Entry, sending: Kind, call: Callable[[], Awaitable[Progression]]) -> _Answer:
-        """Make a call that is noted before; the note goes where it certainly did nothing."""
+        """Make a call that is noted before. The note goes where it certainly did nothing; where nobody knows, it says
+        until when the call lasted, as the LMS may still be at it when a gateway in front of it has given up.
+        """
         asked_at = now_ms()
         await self._change(entry, sending=sending, sent_at=asked_at)
         try:
             return _Answer(await call(), asked_at)
         except KomboError as error:
-            if did_nothing(error):
-                await self._change(entry, sending=None, sent_at=None)
+            nothing = did_nothing(error)
+            await self._change(entry, sending=None if nothing else sending, sent_at=None if nothing else now_ms())
             raise
 
     async def _unsettled(self, entry: Entry) -> bool:
@@ -226,9 +237,15 @@ class Delivery:
         return await self._store.write(permitted)
 
 
-def _revision(connection: Connection, entry: Entry) -> str:
+def _misfit(entry: Entry, asked: Kind) -> Misfit:
+    log.error("kombo_answer_does_not_fit", tenant=entry.tenant, asked=asked, id=entry.id)
+    return Misfit(f"Kombo answered `{asked}` with a progression of somebody else, or of another course")
+
+
+def _revision(connection: Connection, entry: Entry) -> tuple[str, list[str]]:
+    """Where to enrol the learner, and Kombo's ids of the course."""
     courses = lookups.course_ids(connection, entry.integration_id, entry.course)
     found = rows.revision_to_enroll(connection, entry.integration_id, courses)
     if found is None:
         raise Unsendable("no revision of the course takes enrolments, as far as the directory knows")
-    return found
+    return found, courses

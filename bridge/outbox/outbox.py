@@ -10,7 +10,7 @@ import structlog
 from sqlalchemy import Connection
 
 from bridge.errors import Code, Refusal
-from bridge.outbox.aim import Fresh, Known, Same, of_completion, of_enrolment, opening
+from bridge.outbox.aim import CLOCKS_DIFFER_MS, Fresh, Known, Same, of_completion, of_enrolment, opening
 from bridge.outbox.traces import withdrawn
 from bridge.settings.model import Tenant
 from bridge.store import lookups
@@ -24,7 +24,6 @@ Source = Literal["traffic", "header", "api", "launch"]
 
 LONGEST_COURSE = 512
 """Characters of an origin id; Kombo's own are no longer."""
-CLOCKS_DIFFER_MS = 5 * 60_000
 
 log = structlog.get_logger()
 

@@ -20,6 +20,8 @@ class Pace:
     writes only after its next sync, hours later, no wait of this kind could tell: then the call is made again, since
     losing a completion is worse. That is a guess at what LMSs do: most know one enrolment of a person in a revision.
 
+    `latecomers` is how often the directory is asked for what had nothing to write when it was reported.
+
     `tries` bounds how often an answer that nobody here knows is believed to pass: about a day.
     """
 
@@ -33,6 +35,7 @@ class Pace:
     complete_settles: float = 15.0
     enroll_settles: float = 60.0
     look_again: float = 10.0
+    latecomers: float = 300.0
     tries: int = 296
 
     def pause(self, troubles: int, asked: float | None) -> float:

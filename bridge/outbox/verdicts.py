@@ -54,6 +54,12 @@ class Unsendable(BridgeError):
     """What the directory knows is not enough to send a write. A later sync may bring it."""
 
 
+class Misfit(Unsendable):
+    """Kombo says to have done something else than it was asked: to somebody else, or in another course. Asking again
+    could do that again.
+    """
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """`code` and `message` are for the operator who looks at the write; `wait` is what Kombo asked for, in seconds."""
@@ -70,15 +76,19 @@ def judge(error: Exception) -> Verdict:
         return Verdict(_fate(error), error.kombo_code or None, error.message or str(error))
     if isinstance(error, KomboUnavailable):
         return Verdict(Fate.PASSES, None, str(error), error.retry_after)
+    if isinstance(error, Misfit):
+        return Verdict(Fate.FINAL, None, str(error))
     if isinstance(error, Unsendable | KomboError):
         return Verdict(Fate.BOUNDED, None, str(error))
     return Verdict(Fate.BOUNDED, None, f"a fault of the bridge's own: {type(error).__name__}")
 
 
 def did_nothing(error: KomboError) -> bool:
-    """Whether a call that ended so has certainly not been carried out, so that it may be made again unseen."""
+    """Whether a call that ended so has certainly not been carried out, so that it may be made again unseen. An LMS that
+    is called unavailable may have had the call, and been too slow to say so.
+    """
     if isinstance(error, KomboRefused):
-        return _fate(error) is not Fate.BOUNDED
+        return _fate(error) is not Fate.BOUNDED and error.kombo_code != "REMOTE.SERVICE_UNAVAILABLE"
     return isinstance(error, Unusable) and error.repeat is Repeat.ALWAYS
 
 

@@ -25,17 +25,21 @@ def save_users(connection: Connection, integration_id: str, users: Iterable[User
     people.save(connection, integration_id, users, seen_at, hold=False)
 
 
-def save_courses(connection: Connection, integration_id: str, courses: Sequence[Course], seen_at: int) -> None:
+def save_courses(
+    connection: Connection, integration_id: str, courses: Sequence[Course], seen_at: int, *, in_turn: bool = False
+) -> None:
     """Courses with their revisions, by which a progression that names no course finds its own."""
     in_ = rows.number(connection, integration_id, "courses")
-    rows.save(connection, tables.courses, integration_id, map(_course, courses), seen_at, in_)
+    rows.save(connection, tables.courses, integration_id, map(_course, courses), seen_at, in_, in_turn=in_turn)
     revisions = [_revision(course, revision) for course in courses for revision in course.revisions]
-    rows.save(connection, tables.revisions, integration_id, revisions, seen_at, in_)
+    rows.save(connection, tables.revisions, integration_id, revisions, seen_at, in_, in_turn=in_turn)
 
 
-def save_progressions(connection: Connection, integration_id: str, found: Iterable[Progression], seen_at: int) -> None:
+def save_progressions(
+    connection: Connection, integration_id: str, found: Iterable[Progression], seen_at: int, *, in_turn: bool = False
+) -> None:
     in_ = rows.number(connection, integration_id, "progressions")
-    rows.save(connection, tables.progressions, integration_id, map(_progression, found), seen_at, in_)
+    rows.save(connection, tables.progressions, integration_id, map(_progression, found), seen_at, in_, in_turn=in_turn)
 
 
 def save_page(connection: Connection, integration_id: str, model: Model, page: Sequence[Any], seen_at: int) -> None:
@@ -43,9 +47,9 @@ def save_page(connection: Connection, integration_id: str, model: Model, page: S
     if model == "users":
         people.save(connection, integration_id, page, seen_at, hold=True)
     elif model == "courses":
-        save_courses(connection, integration_id, page, seen_at)
+        save_courses(connection, integration_id, page, seen_at, in_turn=True)
     else:
-        save_progressions(connection, integration_id, page, seen_at)
+        save_progressions(connection, integration_id, page, seen_at, in_turn=True)
 
 
 def newest_change(page: Iterable[User | Course | Progression]) -> int | None:

@@ -27,6 +27,9 @@ T = TypeVar("T")
 
 READERS = 4
 BUSY_SECONDS = 10
+_ONE_MOMENT: dict[str, Any] = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+"""PostgreSQL would otherwise show each statement of a transaction what others have written by then. With SQLite it is
+so anyway."""
 
 
 def now_ms() -> int:
@@ -114,13 +117,17 @@ class Store:
     def __init__(self, url: str) -> None:
         self.engine = create(url)
         single_writer = self.engine.dialect.name == "sqlite"
+        self._reading = self.engine if single_writer else self.engine.execution_options(**_ONE_MOMENT)
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="store-read")
         self._writers = ThreadPoolExecutor(1, thread_name_prefix="store-write") if single_writer else self._readers
         self._writing = self.engine.execution_options(writes=True)
 
     async def read(self, work: Callable[[Connection], T]) -> T:
-        """The result of `work` in a transaction that it must not write in. Raises `StateError`."""
-        return await self._run(self._readers, self.engine, work)
+        """The result of `work` in a transaction that sees one moment of the state, and must not write in it.
+
+        Raises `StateError`.
+        """
+        return await self._run(self._readers, self._reading, work)
 
     async def write(self, work: Callable[[Connection], T]) -> T:
         """The result of `work`, committed and on disk. Raises `StateError`; nothing of `work` then remains."""
@@ -128,7 +135,7 @@ class Store:
 
     def read_here(self, work: Callable[[Connection], T]) -> T:
         """As `read`, for a caller that runs in a thread of its own and may block there."""
-        return _transaction(self.engine, work)
+        return _transaction(self._reading, work)
 
     async def _run(self, pool: ThreadPoolExecutor, engine: Engine, work: Callable[[Connection], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(pool, _transaction, engine, work)
@@ -149,8 +156,14 @@ def _transaction(engine: Engine, work: Callable[[Connection], T]) -> T:
         with engine.begin() as connection:
             return work(connection)
     except SQLAlchemyError as error:
-        cause = getattr(error, "orig", None) or error
-        raise StateError(f"the state could not be read or written: {type(cause).__name__}") from error
+        raise StateError(f"the state could not be read or written: {_named(error)}") from error
+
+
+def _named(error: SQLAlchemyError) -> str:
+    """What it is about, as `DiskFull`, or `SQLITE_BUSY`: never the sentence, which may quote what was to be written."""
+    cause = getattr(error, "orig", None) or error
+    name: str = getattr(cause, "sqlite_errorname", "SQLITE_ERROR")
+    return type(cause).__name__ if name == "SQLITE_ERROR" else name
 
 
 def upsert(

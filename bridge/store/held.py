@@ -131,7 +131,7 @@ def weigh(connection: Connection, integration_id: str, moment: int) -> Scales:
     ).one()
     if not waiting:
         return Scales(0, 0, 0, 0, 0)
-    lost = PEOPLE.lost_at > moment - TOGETHER_MS
+    lost = PEOPLE.lost_at.between(moment - TOGETHER_MS + 1, moment + rows.LATE_MS)
     counts = select(func.count().filter(living()), func.count().filter(lost))
     alive, gone = connection.execute(counts.where(PEOPLE.integration_id == integration_id)).one()
     return Scales(waiting, confirmed, replaced, gone, alive)

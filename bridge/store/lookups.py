@@ -151,8 +151,11 @@ def course_ids(connection: Connection, integration_id: str, origin_id: str) -> l
     """Kombo's courses with that origin id, the newest first. More than one only where a course was pushed anew.
 
     What Kombo itself says of a course counts; the course map only where it says nothing (SuccessFactors, TalentLMS),
-    and for a course that it does not show yet. A course known to be deleted is none.
+    and for a course that it does not show yet. A course known to be deleted is none. The empty origin id is no id,
+    though an LMS may give it to many.
     """
+    if not origin_id:
+        return []
     return list(connection.scalars(_COURSES_NAMED, {"integration": integration_id, "origin": origin_id}))
 
 

@@ -28,7 +28,7 @@ ROW = tables.misses.c
 class Miss:
     """One learner's refusals for one course, `times` of them, counted once a minute; moments in milliseconds.
 
-    `reference` is the latest that the learner has read. `lag_ms` is known of a sync delay: how long after the refusal,
+    `reference` is that of the refusal counted last. `lag_ms` is known of a sync delay: how long after the refusal,
     or after the enrollment where that came later, the progression was visible.
     """
 
@@ -50,7 +50,7 @@ def note(
     connection: Connection, tenant: str, integration_id: str, user_id: str, course: str, reference: str, moment: int
 ) -> None:
     """Remember a refusal: a new open miss, or once more the one that there is."""
-    name = _name(integration_id, user_id, course)
+    name = _name(tenant, integration_id, user_id, course)
     row = {
         "id": name,
         "tenant": tenant,
@@ -68,9 +68,9 @@ def note(
         connection.execute(update(tables.misses).where(ROW.id == name).values(again))
 
 
-def open_of(connection: Connection, integration_id: str, user_id: str, course: str) -> Miss | None:
+def open_of(connection: Connection, tenant: str, integration_id: str, user_id: str, course: str) -> Miss | None:
     """The open miss of one learner and course."""
-    found = _misses(connection, ROW.id == _name(integration_id, user_id, course), 1)
+    found = _misses(connection, ROW.id == _name(tenant, integration_id, user_id, course), 1)
     return found[0] if found else None
 
 
@@ -140,5 +140,6 @@ def _misses(
     return [Miss(**row._mapping) for row in rows]
 
 
-def _name(integration_id: str, user_id: str, course: str) -> str:
-    return digest_of(integration_id, user_id, course)[:32]
+def _name(tenant: str, integration_id: str, user_id: str, course: str) -> str:
+    """By tenant as well: two of them may share an integration, and neither's references are the other's to read."""
+    return digest_of(tenant, integration_id, user_id, course)[:32]

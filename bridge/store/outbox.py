@@ -28,6 +28,7 @@ ALREADY = "already"
 LONGEST_CODE = 512
 LONGEST_MESSAGE = 1000
 CHUNK = 500
+ABOUT_MS = 7 * 86_400_000
 
 _row = tables.outbox.c
 
@@ -85,7 +86,7 @@ def add(connection: Connection, effect: str, created_at: int, **values: Any) -> 
         "state": "waiting",
         "attempts": 0,
         "refused": 0,
-        "not_before": 0,
+        "not_before": created_at,
         "created_at": created_at,
     }
     if insert_new(connection, tables.outbox, row | values):
@@ -176,7 +177,10 @@ def integrations(connection: Connection, moment: int, longest: int) -> Iterator[
 def due(
     connection: Connection, integration_id: str, moment: int, longest: int, *, limit: int, beside: Collection[int] = ()
 ) -> list[Entry]:
-    """What may be carried now, in order, without those in `beside`: of each learner in a course the oldest only.
+    """What may be carried now, without those in `beside`: of each learner in a course the oldest only.
+
+    In the order in which it became due: what is tried again does not go before what has not been tried yet, or a few
+    that Kombo cannot digest would hold up all the others for ever.
 
     A `not_before` further away than the `longest` pause was written before the clock was set back; it counts as past.
     """
@@ -188,19 +192,24 @@ def due(
         older.c.state == "waiting",
         older.c.number < _row.number,
     )
-    rows = connection.execute(
-        select(*_ENTRY)
-        .where(
-            _row.state == "waiting",
-            _row.integration_id == integration_id,
-            or_(_row.not_before <= moment, _row.not_before > moment + longest),
-            _row.number.not_in(list(beside)),
-            ~waits_for_older,
+    found: list[Entry] = []
+    for is_due in (_row.not_before <= moment, _row.not_before > moment + longest):  # each a range of the index
+        rows = connection.execute(
+            select(*_ENTRY)
+            .where(
+                _row.state == "waiting",
+                _row.integration_id == integration_id,
+                is_due,
+                _row.number.not_in(list(beside)),
+                ~waits_for_older,
+            )
+            .order_by(_row.not_before, _row.number)
+            .limit(limit - len(found))
         )
-        .order_by(_row.number)
-        .limit(limit)
-    )
-    return [Entry(**row._mapping) for row in rows]
+        found += [Entry(**row._mapping) for row in rows]
+        if len(found) == limit:
+            break
+    return found
 
 
 def change(connection: Connection, number: int, **values: Any) -> bool:
@@ -230,10 +239,15 @@ def settle(connection: Connection, entry: Entry, moment: int, **values: Any) -> 
         connection.execute(statement.on_conflict_do_update(index_elements=keys, set_={"done": totals.c.done + 1}))
 
 
-def revive(connection: Connection, number: int, **values: Any) -> None:
-    """Let an entry that is not waiting begin again. What was being sent stays noted: it is looked up first."""
-    fresh = {"state": "waiting", "attempts": 0, "refused": 0, "not_before": 0, "settled_at": None}
-    connection.execute(update(tables.outbox).where(_row.number == number).values(**fresh | _bounded(values)))
+def revive(connection: Connection, number: int) -> None:
+    """Let an entry begin again that gave up. What was being sent stays noted: it is looked up first."""
+    _restart(connection, (_row.number == number) & (_row.state == "dead"))
+
+
+def unsettle(connection: Connection, number: int) -> None:
+    """Let an entry begin again that had nothing to write."""
+    idle = (_row.number == number) & (_row.state == "done") & (_row.code == ALREADY)
+    _restart(connection, idle, progression_id=None, code=None)
 
 
 def hurry(connection: Connection, number: int) -> None:
@@ -248,6 +262,29 @@ def revive_dead(connection: Connection, tenant: str | None, until: int) -> int:
     for number in numbers:
         revive(connection, number)
     return len(numbers)
+
+
+def idle(connection: Connection, since: int, after: int) -> list[Entry]:
+    """Completions accepted since then that had nothing to write, of people of whom Kombo has shown an open progression
+    since that began about then; no more than `CHUNK`, by number from `after` on. What was completed long before it was
+    reported is not about such a one.
+    """
+    progression = tables.progressions.c
+    shown = exists().where(
+        progression.integration_id == _row.integration_id,
+        progression.user_id == _row.user_id,
+        progression.deleted_at.is_(None),
+        progression.status.in_(("ENROLLED", "IN_PROGRESS")),
+        progression.seen_at > _row.settled_at,
+        progression.enrolled_at > _row.created_at - ABOUT_MS,
+        progression.enrolled_at < _row.created_at + ABOUT_MS,
+    )
+    nothing = (_row.kind == "complete") & (_row.state == "done") & (_row.code == ALREADY) & (_row.created_at > since)
+    no_history = _row.completed_at > _row.created_at - 2 * ABOUT_MS
+    rows = connection.execute(
+        select(*_ENTRY).where(nothing, no_history, _row.number > after, shown).order_by(_row.number).limit(CHUNK)
+    )
+    return [Entry(**row._mapping) for row in rows]
 
 
 def listed(
@@ -295,6 +332,11 @@ def counts(connection: Connection) -> list[Count]:
 def totals(connection: Connection) -> list[tuple[str, str, int]]:
     """Tenant, kind, and how many were done ever, those included that have been swept since."""
     return [(row.tenant, row.kind, row.done) for row in connection.execute(select(tables.outbox_totals))]
+
+
+def _restart(connection: Connection, where: ColumnElement[bool], **values: Any) -> None:
+    fresh = {"state": "waiting", "attempts": 0, "refused": 0, "not_before": 0, "settled_at": None} | values
+    connection.execute(update(tables.outbox).where(where).values(**fresh))
 
 
 def _one(connection: Connection, where: ColumnElement[bool]) -> Entry | None:

@@ -47,7 +47,7 @@ def save(connection: Connection, integration_id: str, users: Iterable[User], see
             taken.append(row | {"lost_at": _lost_at(before, row, seen_at)})
     held.put(connection, integration_id, kept, seen_at)
     held.drop(connection, integration_id, [row["id"] for row in taken if row["id"] in waiting])
-    rows.save(connection, tables.users, integration_id, taken, seen_at, in_)
+    rows.save(connection, tables.users, integration_id, taken, seen_at, in_, in_turn=hold)
     rows.stamp(connection, tables.users, integration_id, [*kept, *outdated], in_)
 
 
@@ -72,9 +72,9 @@ def absent(connection: Connection, integration_id: str, ids: Collection[str], in
 
 def lose(connection: Connection, integration_id: str, ids: Collection[str], moment: int) -> None:
     """Take what waited of these people. What nobody confirmed counts as lost at `moment`, for as long as a day."""
+    known = _known(connection, integration_id, ids)
     changes = held.find(connection, integration_id, ids)
     meant = held.confirmed(connection, integration_id, list(changes))
-    known = _known(connection, integration_id, changes)
     lost_at = {id: None if id in meant else moment for id in changes}
     common = {"integration_id": integration_id}
     shown = [

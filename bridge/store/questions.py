@@ -60,7 +60,12 @@ def _forget(connection: Connection, moment: int) -> None:
     connection.execute(delete(tables.questions).where(question.digest.in_(some)))
 
 
-def answered(connection: Connection, digest: str, moment: int) -> None:
-    """Note that the answer is in the directory."""
+def answered(connection: Connection, digest: str, asked_at: int, moment: int) -> None:
+    """Note that the answer to what was asked at `asked_at` is in the directory.
+
+    One that comes late, after somebody else has begun to ask anew, is not the answer that they wait for: what Kombo
+    showed before then would count as absent.
+    """
     question = tables.questions.c
-    connection.execute(update(tables.questions).where(question.digest == digest).values(answered_at=moment))
+    same = (question.digest == digest) & (question.asked_at == asked_at)
+    connection.execute(update(tables.questions).where(same).values(answered_at=moment))

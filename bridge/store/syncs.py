@@ -66,12 +66,13 @@ class Progress:
         """What a pass over changes asks for.
 
         A little before the last one began. Had our clock been ahead then, changes since would carry earlier moments; so
-        it also asks for whatever is later than the latest change that Kombo itself had shown by then, which is nothing
-        more where the clock was right.
+        it also asks for whatever is later than the latest change that Kombo itself had shown by its end, which is
+        nothing more where the clock was right. Where it was not, what changed during that pass on a page that it had
+        read already may wait for the next full one.
         """
         base = self.read_at if self.read_at is not None else self.full_at or 0
-        since = max(base - OVERLAP_MS, 0)
-        return since if self.newest_at is None else min(since, self.newest_at + 1)
+        since = base - OVERLAP_MS
+        return max(since if self.newest_at is None else min(since, self.newest_at + 1), 0)
 
     def needs_full(self, moment: int) -> bool:
         """Whether what changed is not to be had: nothing was ever read, or the clock has been set back since.
@@ -140,9 +141,9 @@ def begin(connection: Connection, integration_id: str, model: Model, mode: Mode,
 
 
 def advance(
-    connection: Connection, now: Progress, *, cursor: str, rows: int, unreadable: int, newest: int | None
+    connection: Connection, now: Progress, *, cursor: str | None, rows: int, unreadable: int, newest: int | None
 ) -> Progress:
-    """One more page has been kept."""
+    """One more page has been kept, or a part of one, behind which the pass does not stand yet."""
     moments = [moment for moment in (now.newest_here, newest) if moment is not None]
     ahead = replace(
         now,

@@ -288,7 +288,8 @@ outbox = Table(
     Column("message", Text),
     Index("outbox_id", "id", unique=True),
     Index("outbox_effect", "effect", unique=True),
-    Index("outbox_waiting", "state", "integration_id", "number"),
+    Index("outbox_waiting", "state", "integration_id", "not_before", "number"),
+    Index("outbox_code", "code", "created_at"),
     Index("outbox_person", "integration_id", "user_id", "course"),
     Index("outbox_tenant", "state", "tenant", "created_at"),
 )

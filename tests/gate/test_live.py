@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 from sqlalchemy import insert, select, update
 
 from bridge.directory import budget, live
-from bridge.directory.budget import Budget
+from bridge.directory.budget import OF_A_LEARNER, OF_A_TENANT, Budget
 from bridge.directory.live import Live
 from bridge.errors import Code, KomboUnavailable, Refusal
 from bridge.gate.gate import Gate
-from bridge.kombo.model import User
+from bridge.kombo.model import Course, Progression, Revision, User
 from bridge.settings.model import Tenant
 from bridge.simulator import seed
 from bridge.store import directory, lookups, questions, tables
 from bridge.store.engine import Store, now_ms
-from bridge.store.questions import ANSWERED_MS, FAILED_MS, FORGET_MS
+from bridge.store.questions import ANSWERED_MS, FAILED_MS, FORGET_MS, Question
 from tests.support.rooms import Rooms
 
 PROGRESSIONS = "/lms/course-progressions"
@@ -32,9 +34,11 @@ async def tenant(rooms: Rooms) -> Tenant:
     return tenant
 
 
-async def refused(gate: Gate, rooms: Rooms, tenant: Tenant, person: seed.Person = seed.HUGO) -> Code:
+async def refused(
+    gate: Gate, rooms: Rooms, tenant: Tenant, person: seed.Person = seed.HUGO, course: str = COURSE
+) -> Code:
     with pytest.raises(Refusal) as caught:
-        await gate.check(tenant, await rooms.person(person), COURSE)
+        await gate.check(tenant, await rooms.person(person), course)
     return caught.value.code
 
 
@@ -150,8 +154,7 @@ async def test_what_kombo_withdrew_is_no_answer_of_its_own(rooms: Rooms, tenant:
 async def test_beyond_the_budget_kombo_is_not_asked(
     rooms: Rooms, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(budget, "BURST", 2)
-    monkeypatch.setattr(budget, "A_MINUTE", 0)
+    monkeypatch.setattr(live, "OF_A_TENANT", replace(OF_A_TENANT, burst=2, a_minute=0))
     before = rooms.asked(PROGRESSIONS)
     for person in (seed.HUGO, seed.TOM, seed.PRIYA, seed.JONAS):
         assert await refused(rooms.gate, rooms, tenant, person) is Code.NOT_ENROLLED
@@ -161,10 +164,50 @@ async def test_beyond_the_budget_kombo_is_not_asked(
     assert await rooms.live.people(other, "remote_id", seed.RITA.remote_id), "another tenant has a budget of its own"
 
 
+async def test_who_clicks_through_a_catalogue_leaves_questions_to_others(rooms: Rooms, tenant: Tenant) -> None:
+    long_ago = datetime(2026, 1, 1, tzinfo=UTC)
+    many = [
+        Course(f"k{n}", f"k{n}", long_ago, origin_id=f"many-{n}", revisions=(Revision(f"r{n}", f"r{n}", long_ago),))
+        for n in range(OF_A_TENANT.burst + 1)
+    ]
+    await rooms.store.write(lambda c: directory.save_courses(c, seed.ACME, many, now_ms()))
+    before = rooms.asked(PROGRESSIONS)
+    clicks = (refused(rooms.gate, rooms, tenant, course=str(each.origin_id)) for each in many)
+    assert set(await asyncio.gather(*clicks)) == {Code.NOT_ENROLLED}
+    assert rooms.asked(PROGRESSIONS) == before + OF_A_LEARNER.burst
+    assert await refused(rooms.gate, rooms, tenant, seed.TOM) is Code.NOT_ENROLLED
+    assert rooms.asked(PROGRESSIONS) == before + OF_A_LEARNER.burst + 1
+    assert OF_A_LEARNER.burst >= lookups.MANY_COURSES, "what is asked about together must fit"
+
+
+async def test_an_answer_that_comes_late_is_not_the_one_that_others_wait_for(
+    rooms: Rooms, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process was stopped while it asked; another one has begun to ask the same meanwhile, and is not done."""
+    courses = await rooms.store.read(lambda c: lookups.course_ids(c, seed.ACME, COURSE))
+    stopped, halted, go_on = Live(rooms.store, rooms.client), asyncio.Event(), asyncio.Event()
+
+    async def slowly(*_: object) -> Sequence[Progression]:
+        halted.set()
+        await go_on.wait()
+        return ()
+
+    monkeypatch.setattr(stopped, "_progressions", slowly)
+    late = asyncio.ensure_future(stopped.enrollments(tenant, seed.HUGO.id, courses))
+    await halted.wait()
+    await later(rooms, FAILED_MS)
+    question = await rooms.store.read(lambda c: c.execute(select(tables.questions.c.digest)).scalar_one())
+    assert await rooms.store.write(lambda c: questions.claim(c, question, now_ms()))
+    go_on.set()
+    await late
+    with pytest.raises(KomboUnavailable):
+        await rooms.live.enrollments(tenant, seed.HUGO.id, courses)
+
+
 async def test_a_budget_fills_up_again(monkeypatch: pytest.MonkeyPatch) -> None:
     moment = 1000.0
     monkeypatch.setattr(budget.time, "monotonic", lambda: moment)
-    tenants = Budget()
+    tenants, burst = Budget(OF_A_TENANT), OF_A_TENANT.burst
 
     async def spend(questions: int) -> bool:
         try:
@@ -173,16 +216,16 @@ async def test_a_budget_fills_up_again(monkeypatch: pytest.MonkeyPatch) -> None:
         except KomboUnavailable:
             return False
 
-    assert [await spend(1) for _ in range(budget.BURST + 1)] == [True] * budget.BURST + [False]
+    assert [await spend(1) for _ in range(burst + 1)] == [True] * burst + [False]
     moment += 1.0
     assert [await spend(1) for _ in range(3)] == [True, True, False]
     moment += 3600.0
-    assert not await spend(budget.BURST + 1)
-    assert await spend(budget.BURST)
+    assert not await spend(burst + 1)
+    assert await spend(burst)
 
 
 async def test_a_few_questions_are_asked_at_once() -> None:
-    tenants, running, most = Budget(), 0, 0
+    tenants, running, most = Budget(OF_A_TENANT), 0, 0
 
     async def ask() -> None:
         nonlocal running, most
@@ -192,8 +235,8 @@ async def test_a_few_questions_are_asked_at_once() -> None:
             await asyncio.sleep(0)
             running -= 1
 
-    await asyncio.gather(*(ask() for _ in range(budget.BURST)))
-    assert most == budget.AT_ONCE
+    await asyncio.gather(*(ask() for _ in range(OF_A_TENANT.burst)))
+    assert most == OF_A_TENANT.at_once
 
 
 async def test_one_claims_a_question(either_store: Store) -> None:
@@ -205,7 +248,9 @@ async def test_one_claims_a_question(either_store: Store) -> None:
     assert sorted(await asyncio.gather(*(claimed(moment) for _ in range(5)))) == [False] * 4 + [True]
     assert not await claimed(moment + FAILED_MS - 1)
     assert await claimed(moment + FAILED_MS)
-    await either_store.write(lambda c: questions.answered(c, "q", moment + FAILED_MS))
+    await either_store.write(lambda c: questions.answered(c, "q", moment, moment + FAILED_MS))
+    assert await either_store.read(lambda c: questions.last(c, "q")) == Question(moment + FAILED_MS, None), "too late"
+    await either_store.write(lambda c: questions.answered(c, "q", moment + FAILED_MS, moment + FAILED_MS))
     assert not await claimed(moment + FAILED_MS + ANSWERED_MS - 1)
     assert await claimed(moment + FAILED_MS + ANSWERED_MS)
     assert await claimed(moment), "a clock that was set back does not keep anybody from asking"

@@ -29,9 +29,9 @@ async def noted(filled: Directory) -> Sequence[Miss]:
 
 async def refuse(filled: Directory, user: str = "u1", *, ago: int = 0, reference: str = "a-b-c") -> None:
     """As if somebody had been refused so long ago."""
-    key = (filled.tenant.integration_id, user, "safety")
+    key = (filled.tenant.slug, filled.tenant.integration_id, user, "safety")
     moment = now_ms() - ago
-    await filled.store.write(lambda c: rows.note(c, filled.tenant.slug, *key, reference, moment))
+    await filled.store.write(lambda c: rows.note(c, *key, reference, moment))
 
 
 async def until(holds: Callable[[], Awaitable[bool]]) -> None:
@@ -74,13 +74,55 @@ async def test_nobody_waits_for_what_cannot_be_written(filled: Directory, monkey
         raise StateError("the disk is full")
 
     monkeypatch.setattr(filled.store, "write", full)
-    monkeypatch.setattr(module, "WRITING", 3)
+    monkeypatch.setattr(module, "WAITING", 3)
     misses = Misses(filled.store)
     with capture_logs() as logs:
         for number in range(5):
             misses.refused(filled.tenant, person(f"u{number}"), "safety", "a-b-c")
         await asyncio.sleep(0.01)
     assert [line["reason"] for line in logs] == ["too many are being written already"] * 2 + ["the disk is full"] * 3
+
+
+async def test_however_many_are_refused_others_may_write_in_between(
+    filled: Directory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write, under_way, most = filled.store.write, 0, 0
+
+    async def counted(work: Callable[[Connection], object]) -> object:
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        try:
+            return await write(work)
+        finally:
+            under_way -= 1
+
+    monkeypatch.setattr(filled.store, "write", counted)
+    misses, people = Misses(filled.store), [f"u{number}" for number in range(20)]
+    for user in people:
+        misses.refused(filled.tenant, person(user), "safety", "a-b-c")
+    await until(lambda: _times(filled, dict.fromkeys(people, 1)))
+    assert most == 1
+
+
+async def test_tenants_that_share_an_integration_have_misses_of_their_own(filled: Directory) -> None:
+    tenants = [filled.tenant.model_copy(update={"slug": slug}) for slug in ("one", "two")]
+    misses = Misses(filled.store)
+    for tenant in tenants:
+        misses.refused(tenant, person(), "safety", f"of {tenant.slug}")
+
+    async def known() -> bool:
+        return {(each.tenant, each.reference, each.kind) for each in await noted(filled)} == expected
+
+    expected = {("one", "of one", "open"), ("two", "of two", "open")}
+    await until(known)
+    await filled.fill(courses=[SAFETY], progressions=[assigned()])
+    misses.opened(tenants[1], person(), "safety")
+    expected = {("one", "of one", "open"), ("two", "of two", "sync_delay")}
+    await until(known)
+    await settle(filled.store, tenants[1])
+    expected = {("one", "of one", "sync_delay"), ("two", "of two", "sync_delay")}
+    assert await known()
 
 
 LAGS = [

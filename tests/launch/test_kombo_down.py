@@ -91,6 +91,8 @@ async def test_while_kombo_is_away(tmp_path: Path, either_url: str, how: str) ->
             assert await browser.enters("acme", seed.JANE, "cybersecurity-101") in ("fresh", "stale")
             await until(lambda: fresh(browser), "what is known is fresh again")
         assert Counter(await found.kombo.completions()) == await written(found)
+        failed = {str(line["reason"]) for line in found.node.logged("sync_failed")}
+        assert not [reason for reason in failed if "another process" in reason], "two tenants share an integration"
 
 
 OPEN = [(seed.CARLOS, "data-privacy-basics"), (seed.HUGO, "anti-bribery")]

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
+from bridge.simulator.faults import Kind
 from tests.support.regions import (
     COURSE,
     FAULTS,
@@ -58,3 +60,7 @@ async def test_launches_that_need_an_answer_while_kombo_has_none(tmp_path: Path)
         await found.command("sync", "--full")
         for region in everywhere:
             assert await found.same(region.kombo, region.integration), f"{region.slug}: nothing is left of it"
+
+
+def test_every_fault_of_the_simulator_is_tried() -> None:
+    assert {case["fault"]["kind"] for case in FAULTS} == set(get_args(Kind))

@@ -8,7 +8,10 @@ from collections import Counter
 from itertools import islice
 from pathlib import Path
 
+from sqlalchemy import func, select
+
 from bridge.simulator import seed
+from bridge.store import tables
 from tests.support.regions import (
     COURSE,
     FAULTS,
@@ -131,5 +134,7 @@ async def reported_under(region: Region, cases: list[Case]) -> list[str]:
 
 async def settled(found: Scene, everywhere: list[Region], reported: list[list[str]], dead: int) -> bool:
     done = [progression for region in everywhere for progression in await region.kombo.completions()]
-    waiting = [each for each in json.loads(await found.command("outbox", "--json")) if each["state"] == "waiting"]
-    return len(set(done)) == sum(map(len, reported)) - dead and not waiting
+    if len(set(done)) != sum(map(len, reported)) - dead:
+        return False
+    waiting = select(func.count()).select_from(tables.outbox).where(tables.outbox.c.state == "waiting")
+    return await found.store.read(lambda connection: connection.execute(waiting).scalar()) == 0

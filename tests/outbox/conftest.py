@@ -33,6 +33,7 @@ PACE = Pace(
     complete_settles=0.6,
     enroll_settles=0.8,
     look_again=0.1,
+    latecomers=0.1,
     tries=3,
 )
 """As in life, but for the unit."""

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from bridge.kombo.answers import Unusable
+from bridge.kombo.client import KomboClient
+from bridge.kombo.model import Progression
 from bridge.simulator import seed
 from bridge.store import leases, lookups
 from bridge.store import outbox as rows
 from bridge.store.engine import now_ms
+from bridge.store.outbox import ALREADY
 from tests.outbox.conftest import Post, Report, candidates
 
 HERE = Path(__file__).parent
@@ -145,6 +150,36 @@ async def test_an_answer_about_somebody_else_completes_nothing(post: Post) -> No
     assert entry.progression_id in post.completions
 
 
+async def test_an_answer_about_another_course_completes_nothing_of_it(post: Post) -> None:
+    person, course = next(
+        (person, course) for person, course in candidates(post.kombo, enrolled=True) if course != CYBER
+    )
+    (other,) = post.progressions(person, course)
+    for each in post.progressions(person, CYBER):
+        post.kombo.remove(post.kombo.progressions, each.id)
+    await post.sync()
+    wrong = {"id": other.id, "course_revision_id": other.course_revision_id, "course_revision": None}
+    await fault(post, "enroll", kind="rows", count=None, patch=wrong)
+    await post.complete(person, CYBER)
+    async with post.carrying():
+        await post.settled()
+    assert post.completions == {await progression(post, person, CYBER): 1}, "found by asking"
+
+
+@pytest.mark.parametrize("lag", [False, True])
+async def test_a_completion_answered_with_somebody_else(post: Post, lag: bool) -> None:
+    """Done where Kombo shows it; else nobody knows what was done, and sending it again could do that again."""
+    await post.rooms.control(f"integrations/{seed.ACME}", "PATCH", lag=lag)
+    await fault(post, "complete", (seed.JANE, CYBER), kind="rows", count=None, patch={"user_id": seed.HUGO.id})
+    await post.complete(seed.JANE, CYBER)
+    async with post.carrying():
+        (entry,) = await post.settled()
+    assert (entry.state, entry.sending) == (("dead", "complete") if lag else ("done", None))
+    assert sum(post.completions.values()) == 1
+    courses = [seed.course_id(seed.ACME, CYBER)]
+    assert not await post.rooms.store.read(lambda c: lookups.enrollments(c, seed.ACME, seed.HUGO.id, courses))
+
+
 @pytest.mark.parametrize("happened", [True, False])
 @pytest.mark.parametrize("enrolled", [True, False])
 async def test_after_a_crash_kombo_is_asked_first(either_post: Post, happened: bool, enrolled: bool) -> None:
@@ -186,6 +221,31 @@ async def test_a_call_that_outlives_its_process_is_not_made_again(post: Post, en
     assert post.completions == {await progression(post, person, CYBER): 1}
 
 
+async def test_an_lms_that_is_still_at_it_when_a_gateway_gives_up(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
+    """How long the call lasted does not count: only from its end on can it be over."""
+    complete, calls = KomboClient.complete, list[asyncio.Task[Progression]]()
+
+    async def slow(self: KomboClient, *what: Any) -> Progression:
+        if calls:
+            return await complete(self, *what)
+        give_up, done = post.pace.complete_settles * 1.5, post.pace.complete_settles * 2
+
+        async def lms() -> Progression:
+            await asyncio.sleep(done)
+            return await complete(self, *what)
+
+        calls.append(asyncio.ensure_future(lms()))
+        await asyncio.sleep(give_up)
+        raise Unusable("504")
+
+    monkeypatch.setattr(KomboClient, "complete", slow)
+    await post.complete(seed.JANE, CYBER)
+    async with post.carrying():
+        await post.settled()
+        await calls[0]
+    assert post.completions == {await progression(post, seed.JANE, CYBER): 1}
+
+
 @pytest.mark.parametrize("at", ["enroll", "complete"])
 async def test_with_lag_nothing_is_lost(post: Post, at: str) -> None:
     """Kombo does not show what was written before its next sync, so that looking proves nothing."""
@@ -221,6 +281,29 @@ async def test_with_lag_an_enrolment_of_ours_is_known(post: Post) -> None:
     assert post.rooms.asked("course-progressions") - len(post.completions) >= 1
     posted = [each.path for each in post.rooms.world.requests if each.method == "POST"]
     assert posted.count(PROGRESSIONS) == 1, "enrolled once"
+
+
+@pytest.mark.parametrize("hours", [0, -24 * 8, 1])
+async def test_a_certification_of_which_kombo_knows_later(either_post: Post, hours: int) -> None:
+    """Last year's opens the gate, so that this year's can be finished before Kombo shows it. One that began after the
+    report was made is of an assignment that nobody has worked on, and one of long ago Kombo would have shown.
+    """
+    post = either_post
+    await post.rooms.control(f"integrations/{seed.ACME}", "PATCH", lag=True)
+    began = datetime.now(UTC) + timedelta(hours=hours)
+    again = post.kombo.enroll(seed.AISHA.id, seed.revision_id(seed.ACME, CYBER, 2), enrolled_at=began)
+    id = await post.complete(seed.AISHA, CYBER)
+    async with post.carrying():
+        await post.settled()
+        assert (await post.entry(id)).code == ALREADY
+        await post.rooms.control("sync")
+        await post.sync()
+        if hours == 0:
+            await post.once(lambda _: bool(post.completions))
+        await asyncio.sleep(0.3)
+        await post.settled()
+        assert await post.complete(seed.AISHA, CYBER) == id or hours
+    assert post.completions == ({} if hours else {again.id: 1})
 
 
 async def crowd(post: Post) -> int:
@@ -271,6 +354,29 @@ async def test_one_that_kombo_cannot_digest_holds_nobody_up(post: Post) -> None:
     async with post.carrying():
         await post.once(lambda entries: all(each.state == "done" for each in entries if each.id in others))
     assert sum(post.completions.values()) == len(others)
+
+
+async def test_several_that_kombo_cannot_digest_hold_nobody_up(post: Post) -> None:
+    """So many that the first is due again before the last has been tried."""
+    *sick, healthy = await enrolled(post, 8)
+    for report in sick:
+        await fault(post, "complete", report, kind="500", count=None)
+        await post.complete(*report)
+    async with post.carrying():
+        await post.once(lambda entries: min(each.attempts for each in entries) > 2)
+        id = await post.complete(*healthy)
+        await post.once(lambda entries: any((each.id, each.state) == (id, "done") for each in entries))
+
+
+async def test_what_is_due_is_in_order_of_that(either_post: Post) -> None:
+    post, moment = either_post, now_ms()
+    ids = [await post.complete(person, CYBER) for person in (seed.JANE, seed.LENA, seed.NOOR, seed.HUGO)]
+    for id, ago in zip(ids, (1000, 3000, -2000, -DAY), strict=True):
+        await post.change(id, not_before=moment - ago)
+    store = post.rooms.store
+    for limit in (1, 2, 3, 9):
+        due = await store.read(lambda c, limit=limit: rows.due(c, seed.ACME, moment, 300_000, limit=limit))
+        assert [each.id for each in due] == [ids[1], ids[0], ids[3]][:limit]
 
 
 async def test_no_integration_holds_up_another(post: Post) -> None:

@@ -118,6 +118,34 @@ async def test_last_years_report_does_not_count_for_this_years_progression(post:
     assert again.id not in post.completions
 
 
+@pytest.mark.parametrize("seconds", [1, 400 * 86_400])
+async def test_history_from_another_source(post: Post, seconds: int) -> None:
+    """Reported by traffic, and told again by the platform's own time, which is a little or long before."""
+    first = await post.complete(seed.JANE, CYBER)
+    async with post.carrying():
+        await post.settled()
+        again = post.kombo.enroll(
+            seed.JANE.id, seed.revision_id(seed.ACME, CYBER, 2), enrolled_at=datetime.now(UTC) + timedelta(seconds=2)
+        )
+        await post.sync()
+        entry = await post.entry(first)
+        assert entry.completed_at
+        at = datetime.fromtimestamp(entry.completed_at / 1000 - seconds, UTC)
+        assert await post.complete(seed.JANE, CYBER, completed_at=at) == first
+        await post.settled()
+    assert again.id not in post.completions
+
+
+async def test_history_of_before_the_bridge(post: Post) -> None:
+    again = post.kombo.enroll(seed.AISHA.id, seed.revision_id(seed.ACME, CYBER, 2))
+    await post.sync()
+    id = await post.complete(seed.AISHA, CYBER, completed_at=again.enrolled_at - timedelta(days=100))
+    async with post.carrying():
+        await post.settled()
+    assert (await post.entry(id)).code == ALREADY
+    assert post.completions == {}
+
+
 async def test_completed_by_others_already(post: Post) -> None:
     """Kombo is asked, as it may have a newer progression than the directory."""
     id = await post.complete(seed.AISHA, CYBER)

@@ -118,6 +118,31 @@ async def test_whatever_is_not_a_no_is_looked_at_as_a_page(
         assert (len(course.looks), course.loads) == (1, 1 if stays else 2)
 
 
+@pytest.mark.parametrize(
+    ("asked", "next"),
+    [
+        ("2592000", "60 minutes"),
+        ("1e99", "60 minutes"),
+        ("-1", "5 seconds"),
+        ("0.001", "5 seconds"),
+        ("0", "20 seconds"),
+        ("Wed, 21 Oct 2026 07:28:00 GMT", "20 seconds"),
+    ],
+)
+async def test_whatever_a_platform_asks_for_it_does_not_hammer(
+    browser: Browser, course: Course, asked: str, next: str
+) -> None:
+    course.says = [Response(None, 503, {"Retry-After": asked}) for _ in range(9)]
+    async with profile(browser) as context:
+        tab_ = await tab(context)
+        await tab_.page.clock.install()
+        await tab_.page.goto(course.origin + LINK)
+        await tab_.page.clock.run_for(20_000)
+        await expect(tab_.page.get_by_role("status")).to_contain_text(f"The next look is in {next}.")
+        await tab_.page.clock.run_for(4_000)
+        assert len(course.looks) == 1
+
+
 async def test_a_look_that_does_not_arrive_is_made_again(browser: Browser, course: Course) -> None:
     course.says, course.language = [Response(), Response()], "de"
     async with profile(browser) as context:

@@ -21,7 +21,7 @@ REGIONS = {"north": seed.ACME, "east": seed.GLOBEX, "south": seed.INITECH, "west
 USERS, PROGRESSIONS = "/v1/lms/users", "/v1/lms/course-progressions"
 OPENING = ("ENROLLED", "IN_PROGRESS", "COMPLETED")
 COURSE = "incident-reporting"
-"""The course of those who are new; nobody else is assigned to it here."""
+"""The course of those who are new."""
 
 Case = dict[str, Any]
 

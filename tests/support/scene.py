@@ -140,8 +140,22 @@ class Node:
         return self.scene.deployment
 
     @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def host(self) -> str:
+        """As the load balancer says it."""
+        return urlsplit(self.deployment.public_url).netloc
+
+    @property
     def internal(self) -> str:
         return f"http://127.0.0.1:{self.inside}"
+
+    @property
+    def pid(self) -> int:
+        assert self._running
+        return self._running.process.pid
 
     def start(self, *arguments: str) -> None:
         listen = ("--listen", f"127.0.0.1:{self.port}", "--internal-listen", f"127.0.0.1:{self.inside}")
@@ -177,11 +191,8 @@ class Node:
         return [line for line in lines if line["event"] == event]
 
     def browser(self) -> Visitor:
-        address = f"http://127.0.0.1:{self.port}"
-        host = urlsplit(self.deployment.public_url).netloc
-        return Visitor(
-            self, httpx.AsyncClient(base_url=address, headers={**PAGE, "Host": host}, timeout=30, verify=False)
-        )
+        headers = {**PAGE, "Host": self.host}
+        return Visitor(self, httpx.AsyncClient(base_url=self.address, headers=headers, timeout=30, verify=False))
 
     async def complete(self, tenant: str, person: seed.Person, course: str) -> httpx.Response:
         """As the platform reports it."""
@@ -324,8 +335,8 @@ def _living(connection: Connection, integration: str, name: str) -> dict[str, tu
 async def simulated(log: Path, *arguments: str) -> AsyncIterator[Kombo]:
     """A Kombo with everybody of the seed in it."""
     with started(kombo_bridge("simulate", "kombo", "--json", *arguments), log) as running:
-        await asyncio.to_thread(running.wait_for_text, "\n")
-        said = json.loads(running.text().splitlines()[0])
+        await asyncio.to_thread(running.wait_for_text, "base_url")
+        said = json.loads(next(line for line in running.text().splitlines() if "base_url" in line))
         async with httpx.AsyncClient(timeout=30, verify=False) as client:
             yield Kombo(running, said["base_url"], said["api_key"], client)
 

@@ -1,6 +1,8 @@
 // Looks without leaving the page: a screen reader is told what came of it, and does not start to read anew.
+// What tells it when may be the platform, whose word is bounded: a timer of more than 24 days fires at once.
 const said = document.querySelector("[role=status]");
 const later = (seconds) => setTimeout(look, 1000 * seconds, seconds);
+const bounded = (seconds) => Math.min(Math.max(seconds, 5), 3600);
 
 async function look(seconds) {
   let answer;
@@ -11,7 +13,7 @@ async function look(seconds) {
   }
   const away = [502, 503, 504].includes(answer.status);
   if (away || answer.headers.get("Bridge-Error") === "not_enrolled")
-    return wait(Number(answer.headers.get("Retry-After")) || seconds);
+    return wait(bounded(Number(answer.headers.get("Retry-After")) || seconds));
   said.textContent = said.dataset.opened;
   location.reload();
 }
