@@ -22,7 +22,7 @@ from bridge.printable import printable
 from bridge.settings.model import Configuration
 from bridge.store import outbox as rows
 from bridge.store.engine import now_ms
-from bridge.store.outbox import Entry
+from bridge.store.outbox import ALREADY, Entry
 
 LONGEST_MESSAGE = 200
 """Characters of Kombo's sentence in the table; `--json` has all of it."""
@@ -62,7 +62,10 @@ def retry(
     all_dead: Annotated[bool, typer.Option("--all-dead", help="Every one that gave up.")] = False,
     tenant: TenantOption = None,
 ) -> None:
-    """Send a write again that gave up, or now one that waits; one whose outcome is unknown is looked up first."""
+    """Send a write again that gave up, or now one that waits; one whose outcome is unknown is looked up first.
+
+    One that had nothing to write is looked up again.
+    """
     if (id is None) is not all_dead:
         raise typer.BadParameter("write the id of one, or --all-dead")
     if id is not None and tenant is not None:
@@ -88,6 +91,9 @@ def _retried(connection: Connection, id: str) -> str:
     entry = rows.find(connection, id)
     if entry is None:
         raise BridgeError(f"no write has the id {printable(id)!r}; see `kombo-bridge outbox`")
+    if entry.state == "done" and entry.code == ALREADY:
+        rows.unsettle(connection, entry.number)
+        return f"{id} had nothing to write; it is looked up again by the running service"
     if entry.state == "done":
         raise BridgeError(f"the write {id} is done since {_time(entry.settled_at)}; sending it again would do it twice")
     if entry.state == "waiting":

@@ -9,6 +9,7 @@ again.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
@@ -17,8 +18,8 @@ from typing import Any, Protocol
 import structlog
 from sqlalchemy import Connection
 
-from bridge.errors import BridgeError
-from bridge.store import held, integrations, people, rows, tables
+from bridge.errors import BridgeError, StateError
+from bridge.store import held, integrations, people, rows, syncs, tables
 from bridge.store.engine import Store, learn, now_ms
 from bridge.store.held import Scales
 
@@ -59,7 +60,8 @@ async def decide(store: Store, write: Write, integration_id: str, tenant: str) -
             hint="Kombo shows these people under new ids: push the courses again, or import the course map",
         )
     if scales.waiting > rows.CHUNK:
-        await write(partial(learn, tables=[tables.held_users]))
+        with contextlib.suppress(StateError):  # it goes on without, only more slowly
+            await write(partial(learn, tables=[tables.held_users]))
     lost, after = 0, ""
     while scales.waiting:
         next_few = partial(held.next_to_go, integration_id=integration_id, after=after, everybody=scales.allowed)
@@ -97,7 +99,7 @@ async def confirm(store: Store, write: Write, integration_id: str, tenant: str) 
     known = await store.read(lambda c: integrations.standing(c, integration_id))
     if known is None or not known.held:
         return 0
-    if await store.read(partial(held.waiting, integration_id=integration_id)) > known.held:
+    if await store.read(partial(_untold, integration_id=integration_id, told=known.held)):
         raise BridgeError(
             f"{known.held} people are held, and a reading that was cut off has found more: let `kombo-bridge sync"
             f" --tenant {tenant}` finish it, and look again"
@@ -108,6 +110,14 @@ async def confirm(store: Store, write: Write, integration_id: str, tenant: str) 
     moment = now_ms()
     await write(lambda c: integrations.note(c, integration_id, tenant, confirmed_at=moment))
     return known.held
+
+
+def _untold(connection: Connection, integration_id: str, told: int) -> bool:
+    """Whether people wait of whom nobody was told: more than were, or found by a pass that is still under way."""
+    last = syncs.of(connection, integration_id).get("users")
+    if last and last.mode and held.waiting(connection, integration_id, since=last.started_at):
+        return True
+    return held.waiting(connection, integration_id) > told
 
 
 def _note(connection: Connection, integration_id: str, tenant: str, kept: int, of: int) -> tuple[tuple[Any, Any], ...]:

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from functools import partial
-from typing import Any
 
 import structlog
 from cachetools import TTLCache
@@ -63,13 +62,13 @@ class Misses:
             return
         self._noted[key] = None
         moment = now_ms()
-        self._later(self._store.write(lambda c: rows.note(c, *key, reference, moment)))
+        self._later(lambda: self._store.write(lambda c: rows.note(c, *key, reference, moment)))
 
     def opened(self, tenant: Tenant, person: Person, course: str) -> None:
         """The gate is open now to somebody who was refused a while ago: that was a sync delay."""
         key = (tenant.slug, tenant.integration_id, person.id, course)
         self._noted.pop(key, None)
-        self._later(self._settle(tenant, key))
+        self._later(lambda: self._settle(tenant, key))
 
     async def _settle(self, tenant: Tenant, key: _Key) -> None:
         miss = await self._store.read(lambda connection: rows.open_of(connection, *key))
@@ -88,19 +87,18 @@ class Misses:
             self._usual[tenant.slug] = known
         return self._usual.get(tenant.slug)
 
-    def _later(self, writing: Coroutine[Any, Any, None]) -> None:
+    def _later(self, write: Callable[[], Awaitable[None]]) -> None:
         if len(self._waiting) >= WAITING:
-            writing.close()
             log.warning("miss_not_written", reason="too many are being written already")
             return
-        task = asyncio.ensure_future(self._write(writing))
+        task = asyncio.ensure_future(self._write(write))
         self._waiting.add(task)
         task.add_done_callback(self._waiting.discard)
 
-    async def _write(self, writing: Coroutine[Any, Any, None]) -> None:
+    async def _write(self, write: Callable[[], Awaitable[None]]) -> None:
         try:
             async with self._turn:
-                await writing
+                await write()
         except BridgeError as error:
             log.warning("miss_not_written", reason=str(error))
 

@@ -13,7 +13,7 @@ What the contract leaves open:
   is not about a progression that began well after it, nor is it a new one if it is of no later moment than what was
   written. Where nothing was, an LMS may enrol people afterwards in what they have completed already.
 - Where all progressions are completed, Kombo is asked, as it may have a newer one; if it has not, there is nothing to
-  write. The same question is not asked again for a day.
+  write, unless it shows soon (`bridge.outbox.latecomers`). The same question is not asked again for a day.
 - What we wrote may not show before Kombo's next sync: see `bridge.outbox.traces` for when it counts as gone.
 """
 

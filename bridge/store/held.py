@@ -70,9 +70,9 @@ def drop(connection: Connection, integration_id: str, ids: Collection[str]) -> N
         connection.execute(delete(tables.held_users).where(HELD.integration_id == integration_id, HELD.id.in_(ids)))
 
 
-def waiting(connection: Connection, integration_id: str) -> int:
-    """How many wait."""
-    query = select(func.count()).where(HELD.integration_id == integration_id)
+def waiting(connection: Connection, integration_id: str, since: int = 0) -> int:
+    """How many wait, of those found since then."""
+    query = select(func.count()).where(HELD.integration_id == integration_id, HELD.held_at >= since)
     return connection.execute(query).scalar_one()
 
 

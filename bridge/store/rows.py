@@ -164,10 +164,7 @@ def unseen(connection: Connection, table: Table, integration_id: str, in_: int, 
     living = row.shown_in < in_ if deleted is None else deleted.is_(None) & (row.shown_in < in_)
     old = false() if deleted is None else deleted.is_not(None) & (row.seen_at < before)
     found = connection.execute(
-        select(row.id, living.label("living"))
-        .where(stretch, living | old)
-        .order_by(row.id)
-        .limit(CHUNK)
+        select(row.id, living.label("living")).where(stretch, living | old).order_by(row.id).limit(CHUNK)
     ).all()
     return Unseen(
         [each.id for each in found if each.living],

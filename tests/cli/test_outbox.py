@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -168,6 +169,24 @@ def test_retry_of_one_that_waits_is_now(fresh: Shell) -> None:
     id = fresh.add("waiting", not_before=now_ms() + HOUR, attempts=4)
     assert "due now" in fresh("retry", id).out
     assert fresh.row(id).not_before == 0
+
+
+def test_retry_of_one_that_had_nothing_to_write(fresh: Shell) -> None:
+    """Where the connector does not say when somebody was enrolled, only the operator knows that there is more now."""
+    id = fresh.add("idle", state="done", settled_at=1, code=rows.ALREADY, progression_id="P")
+    assert "looked up again" in fresh("retry", id).out
+    row = fresh.row(id)
+    assert (row.state, row.settled_at, row.code, row.progression_id) == ("waiting", None, None, None)
+
+
+def test_two_at_once_retry_a_write_once(fresh: Shell) -> None:
+    """The other one has sent it again meanwhile, and it is done, or under way."""
+    for state in ("done", "waiting"):
+        id = fresh.add(state, state=state, attempts=2)
+        number = fresh.row(id).number
+        with closing(Store(fresh.url)) as store:
+            asyncio.run(store.write(partial(rows.revive, number=number)))
+        assert (fresh.row(id).state, fresh.row(id).attempts) == (state, 2)
 
 
 def test_retry_of_all_of_one_tenant(fresh: Shell) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,12 +11,13 @@ from typing import Any
 
 import pytest
 import yaml
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 from structlog.testing import capture_logs
 
 from bridge.directory.sync import Sync
 from bridge.errors import BridgeError
 from bridge.store import directory, held, integrations, lookups, tables
+from bridge.store import people as store_people
 from bridge.store.engine import Store, now_ms
 from tests.support.listed import Listed
 
@@ -221,6 +224,51 @@ async def test_nobody_is_confirmed_of_whom_nobody_was_told(store: Store) -> None
         await tenant.sync.confirm()
     tenant.kombo.trouble = lambda _: None
     assert (await tenant.sync.read("users")).held == 15
+
+
+async def test_nobody_is_confirmed_in_the_place_of_another(store: Store) -> None:
+    tenant = await people(20, store)
+    tenant.change("deactivate", 5)
+    assert (await tenant.sync.read("users")).held == 5
+    for id, status in {"00": "ACTIVE", "01": "ACTIVE", "10": "INACTIVE", "11": "INACTIVE"}.items():
+        tenant.kombo.person(f"person-{id}", status=status)
+
+    def trouble(asked: Any) -> None:
+        if asked.cursor == "18":
+            raise ConnectionError
+
+    tenant.kombo.trouble = trouble
+    with pytest.raises(ConnectionError):
+        await tenant.sync.read("users")
+    assert await tenant.waiting() == 5, "as many as were told of, but not the same"
+    with pytest.raises(BridgeError, match="a reading that was cut off has found more"):
+        await tenant.sync.confirm()
+
+
+async def test_who_is_shown_well_again_meanwhile_is_not_lost(either_store: Store) -> None:
+    """By a live answer that is being kept at the very moment."""
+    tenant = await people(10, either_store)
+    tenant.change("absent", 3)
+    assert (await tenant.sync.read("users", full=True)).held == 3
+    tenant.kombo.person("person-00")
+    well, saved, go_on = tenant.kombo.users["person-00"], threading.Event(), threading.Event()
+
+    def live(connection: Connection) -> None:
+        directory.save_users(connection, INTEGRATION, [well], now_ms())
+        saved.set()
+        go_on.wait(5)
+
+    keeping = asyncio.ensure_future(either_store.write(live))
+    await asyncio.to_thread(saved.wait)
+    taking = asyncio.ensure_future(
+        either_store.write(lambda c: store_people.lose(c, INTEGRATION, ["person-00", "person-01"], now_ms()))
+    )
+    await asyncio.sleep(0.2)
+    go_on.set()
+    await asyncio.gather(keeping, taking)
+    whole = await tenant.whole()
+    assert "person-00" in whole
+    assert "person-01" not in whole
 
 
 async def test_what_an_abandoned_pass_had_found_is_weighed(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -11,8 +12,8 @@ from sqlalchemy import Connection, select, update
 
 from bridge.directory.sync import Sync
 from bridge.errors import KomboRefused, KomboUnavailable, StateError
-from bridge.kombo.model import Course, Revision
-from bridge.store import directory, lookups, syncs, tables
+from bridge.kombo.model import Course, Revision, User
+from bridge.store import directory, lookups, rows, syncs, tables
 from bridge.store.engine import Store, moment_ms, now_ms
 from bridge.store.syncs import CLOCKS_APART_MS, OVERLAP_MS, RESUMABLE_MS, Progress
 from tests.support.listed import Asked, Listed
@@ -307,6 +308,119 @@ async def test_a_row_seen_under_a_clock_that_was_ahead_is_still_missed(
     kept = tables.users.c.deleted_at.is_(None)
     seen = await store.read(lambda c: c.execute(select(tables.users.c.seen_at).where(kept)).scalars().all())
     assert max(seen) <= now_ms()
+
+
+@pytest.mark.parametrize("ahead", [2 * 60_000, HOUR_MS, 30 * 24 * HOUR_MS])
+async def test_who_was_taken_for_deleted_by_a_clock_that_was_ahead_comes_back(
+    either_store: Store, kombo: Listed, clock: Callable[[int], None], ahead: int
+) -> None:
+    await sync(either_store, kombo).run()
+    kombo.progression("e", "p0")
+    await sync(either_store, kombo).run()
+    left, withdrawn = kombo.users.pop("p0"), kombo.progressions.pop("e")
+    clock(ahead)
+    await sync(either_store, kombo).run(full=True)
+    assert "p0" not in await there(either_store)
+    clock(0)
+    kombo.users["p0"], kombo.progressions["e"] = left, withdrawn
+    await sync(either_store, kombo).run(full=True)
+    assert "p0" in await there(either_store)
+    progression = tables.progressions.c.deleted_at
+    assert await either_store.read(lambda c: c.execute(select(progression)).scalars().all()) == [None]
+
+
+@pytest.mark.parametrize(("ahead", "back"), [(2 * 60_000, False), (HOUR_MS, True)])
+async def test_a_live_answer_after_a_deletion_by_a_clock_ahead(
+    either_store: Store, kombo: Listed, clock: Callable[[int], None], ahead: int, back: bool
+) -> None:
+    """It may have been asked for before, where that clock is of another node; further ahead it is of a wrong one."""
+    await sync(either_store, kombo).read("users")
+    well = kombo.users.pop("p0")
+    clock(ahead)
+    await sync(either_store, kombo).read("users", full=True)
+    clock(0)
+    await either_store.write(lambda c: directory.save_users(c, INTEGRATION, [well], now_ms()))
+    assert ("p0" in await there(either_store)) is back
+
+
+async def test_a_page_of_any_size_is_written_in_parts(either_store: Store, kombo: Listed) -> None:
+    """Kombo may not heed `page_size`, and a course may have any number of revisions."""
+    kombo.size = 3000
+    for number in range(1200):
+        kombo.person(f"many{number}")
+        revisions = (Revision(f"r{number}", f"R{number}", kombo.now()), Revision(f"s{number}", "S", kombo.now()))
+        kombo.courses[f"c{number}"] = Course(f"c{number}", f"C{number}", kombo.now(), revisions=revisions)
+    writes: list[int] = []
+
+    def permit(connection: Connection) -> None:
+        writes.append(len(connection.execute(select(tables.users.c.id)).all()))
+
+    done = await Sync(either_store, kombo.client, INTEGRATION, permit).read("users")
+    assert (done.rows, kombo.pages("users")) == (1207, 1)
+    assert max(after - before for before, after in pairwise(writes)) <= rows.CHUNK
+    for _ in range(2):
+        assert (await sync(either_store, kombo).read("courses", full=True)).rows == 1200
+    for table, count in ((tables.courses, 1200), (tables.revisions, 2400)):
+        found = await either_store.read(lambda c, table=table: c.execute(select(table.c.id)).all())
+        assert len(found) == count
+
+
+async def test_a_page_cut_off_between_its_parts_is_read_again(store: Store, kombo: Listed) -> None:
+    await sync(store, kombo).read("users")
+    kombo.size = 3000
+    for number in range(1200):
+        kombo.person(f"many{number}")
+    allowed = 3
+
+    def permit(_: Connection) -> None:
+        nonlocal allowed
+        allowed -= 1
+        if allowed < 0:
+            raise StateError("killed")
+
+    with pytest.raises(StateError):
+        await Sync(store, kombo.client, INTEGRATION, permit).read("users", full=True)
+    standing = await progress(store)
+    assert (standing.mode, standing.cursor) == ("full", None)
+    assert (await sync(store, kombo).read("users", full=True)).rows == 1207
+    assert len(await there(store)) == 1207
+
+
+async def test_a_list_without_an_end_is_given_up(store: Store, kombo: Listed, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also by who goes on with it: otherwise each try would read as much again."""
+    monkeypatch.setattr("bridge.directory.sync.MOST_ROWS", 4)
+    for pages in (3, 1, 1):
+        read = kombo.pages("users")
+        with pytest.raises(KomboUnavailable, match="list of users does not end: 4 rows so far"):
+            await sync(store, kombo).read("users")
+        assert kombo.pages("users") - read == pages
+    assert len(await there(store)) == 4
+
+
+async def test_all_that_is_absent_is_found_in_stretches(
+    either_store: Store, kombo: Listed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bridge.store.rows.STRETCH", 3)
+    monkeypatch.setattr("bridge.store.rows.CHUNK", 2)
+    for number in range(20):
+        kombo.progression(f"e{number:02}", "p0")
+    await sync(either_store, kombo).read("progressions")
+    stay = {"e01", "e09", "e10", "e11", "e12", "e13", "e14", "e18"}
+    kombo.progressions = {id: row for id, row in kombo.progressions.items() if id in stay}
+    assert (await sync(either_store, kombo).read("progressions", full=True)).removed == 12
+    row = tables.progressions.c
+    living = select(row.id).where(row.deleted_at.is_(None))
+    assert set(await either_store.read(lambda c: c.execute(living).scalars())) == stay
+
+
+@pytest.mark.parametrize("year", [1, 9999])
+async def test_changes_of_any_year(store: Store, kombo: Listed, year: int) -> None:
+    zone = timezone(timedelta(hours=14 if year == 1 else -14))
+    kombo.clock = datetime(year, 1, 1, tzinfo=zone) if year == 1 else datetime(year, 12, 31, 23, 59, tzinfo=zone)
+    kombo.users = {"p": User("p", "E", kombo.clock)}
+    for _ in range(2):
+        await sync(store, kombo).read("users")
+    assert await there(store) == {"p"}
 
 
 async def test_a_page_does_not_make_a_live_answer_older(store: Store, kombo: Listed) -> None:

@@ -6,7 +6,7 @@ import asyncio
 from functools import partial
 
 import pytest
-from sqlalchemy import Connection, inspect, select, text, update
+from sqlalchemy import Connection, insert, inspect, select, text, update
 
 from bridge.errors import StateError
 from bridge.store import tables
@@ -36,6 +36,28 @@ async def test_writers_that_read_first_do_not_overtake_each_other(store: Store) 
 
     await asyncio.gather(*(store.write(count_up) for _ in range(40)))
     assert await store.read(lambda c: c.execute(select(tables.used.c.forget_at)).scalar_one()) == 40
+
+
+async def test_a_reader_sees_one_moment(either_url: str, either_store: Store) -> None:
+    """Whatever a sync writes between two of its statements."""
+    other = create(either_url)
+
+    def work(connection: Connection) -> tuple[int, int]:
+        before = len(connection.execute(select(tables.used)).all())
+        with other.begin() as beside:
+            insert_new(beside, tables.used, USED)
+        return before, len(connection.execute(select(tables.used)).all())
+
+    assert await either_store.read(work) == (0, 0)
+    assert len(await either_store.read(lambda c: c.execute(select(tables.used)).all())) == 1
+    other.dispose()
+
+
+async def test_what_is_wrong_with_the_state_is_named(store: Store) -> None:
+    """Not in the database's own sentence, which quotes what was to be written."""
+    named = {"sqlite": "SQLITE_CONSTRAINT_PRIMARYKEY", "postgresql": "UniqueViolation"}[store.engine.dialect.name]
+    with pytest.raises(StateError, match=f"could not be read or written: {named}$"):
+        await store.write(lambda c: [c.execute(insert(tables.used), USED) for _ in range(2)])
 
 
 async def test_two_stores_share_one_state(url: str, store: Store) -> None:

@@ -72,12 +72,17 @@ async def regions_of(found: Scene) -> list[Region]:
 
 
 def learners(integration: str) -> Iterator[Learner]:
+    """Each in turn: nobody asks for so many courses at a time that their live questions are used up."""
     courses = [offer.origin_id for offer in CATALOGUE if offer.origin_id not in (COURSE, "export-controls")]
+    each: list[list[Learner]] = []
     for person in seed.PEOPLE:
         opened = [course for course, status in person.assigned if status in OPENING and course in courses]
         if (person.integration, person.status) == (integration, "ACTIVE") and opened and person != seed.OLGA:
             others = [course for course in courses if course not in dict(person.assigned)]
-            yield from (Learner(person, opened[0], *pair) for pair in zip(others[::2], others[1::2], strict=False))
+            pairs = zip(others[::2], others[1::2], strict=False)
+            each.append([Learner(person, opened[0], *pair) for pair in pairs])
+    for turn in zip(*each, strict=False):
+        yield from turn
 
 
 async def each_in_some_region(

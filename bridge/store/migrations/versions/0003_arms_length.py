@@ -93,9 +93,7 @@ def upgrade() -> None:
     op.create_index("outbox_id", "outbox", ["id"], unique=True)
     op.create_index("outbox_person", "outbox", ["integration_id", "user_id", "course"], unique=False)
     op.create_index("outbox_tenant", "outbox", ["state", "tenant", "created_at"], unique=False)
-    op.create_index(
-        "outbox_waiting", "outbox", ["state", "integration_id", "not_before", "number"], unique=False
-    )
+    op.create_index("outbox_waiting", "outbox", ["state", "integration_id", "not_before", "number"], unique=False)
     op.create_table(
         "outbox_totals",
         sa.Column("tenant", sa.String(length=63), nullable=False),
