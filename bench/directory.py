@@ -107,7 +107,8 @@ async def ask(state: str, tenant: Tenant, questions: int, salt: int) -> Asking:
     resolver, gate = Resolver(store, live), Gate(store, live)
     sample = await store.read(lambda c: _sample(c, tenant.integration_id, 2 * questions, salt))
     spent: list[float] = []
-    for part, name in ((sample[:questions], "lms_user_id"), (sample[questions:], "mail")):
+    half = len(sample) // 2
+    for part, name in ((sample[:half], "lms_user_id"), (sample[half:], "mail")):
         began = time.process_time()
         for remote_id, email, course in part:
             value = remote_id if name == "lms_user_id" else email
@@ -135,7 +136,6 @@ def _sample(connection: Connection, integration: str, count: int, salt: int) -> 
         )
         .where(
             user.integration_id == integration,
-            user.remote_id.like("%"),
             user.email.is_not(None),
             user.status == "ACTIVE",
             course.origin_id.is_not(None),

@@ -19,7 +19,7 @@ from sqlalchemy import Connection, Table
 from bridge.directory import fuse
 from bridge.errors import KomboRefused, KomboUnavailable, StateError
 from bridge.kombo.answers import Page
-from bridge.kombo.client import KomboClient
+from bridge.kombo.client import MAX_PAGES, PAGE_SIZE, KomboClient
 from bridge.store import directory, people, rows, syncs, tables
 from bridge.store.engine import Store, learn, now_ms
 from bridge.store.rows import MODELS, Model
@@ -31,8 +31,8 @@ KEPT_MS = 30 * 24 * 3600 * 1000
 GROWTH = 4
 """By how much a table may have grown since the database last looked at it."""
 
-MOST_ROWS = 10_000_000
-"""No customer has more, so a pass that goes on is over a list which does not end."""
+MOST_ROWS = MAX_PAGES * PAGE_SIZE
+"""What is too much for one list is too much for a pass that goes on with it again and again."""
 
 Show = Callable[[Model, int], None]
 Permit = Callable[[Connection], None]

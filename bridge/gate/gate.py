@@ -61,16 +61,18 @@ class Gate:
             raise _unknown_course(tenant, course, ages)
         if freshness(tenant, newest := ages.of_row("progressions", now_ms())) == "too_old":
             raise Refusal(Code.ENROLLMENT_UNKNOWN, f"whatever Kombo would say is too old: {since(newest)}")
+        reason = f"no progression of {person.id} opens the course {course!r}"
         try:
             found = await self._live.enrollments(tenant, person.id, known.courses)
         except KomboError as error:
             if freshness(tenant, known_at := ages.of("progressions")) == "too_old":
-                reason = f"Kombo cannot be asked, and the enrollments are {since(known_at)}: {error}"
-                raise Refusal(Code.ENROLLMENT_UNKNOWN, reason) from error
+                unknown = f"Kombo cannot be asked, and the enrollments are {since(known_at)}: {error}"
+                raise Refusal(Code.ENROLLMENT_UNKNOWN, unknown) from error
+            reason += f" as {since(known_at)}, and Kombo has no answer: {error}"
         else:
             if access := _open(tenant, course, ages, found):
                 return access
-        raise Refusal(Code.NOT_ENROLLED, f"no progression of {person.id} opens the course {course!r}")
+        raise Refusal(Code.NOT_ENROLLED, reason)
 
     async def _known(self, tenant: Tenant, person: Person, course: str) -> Known:
         integration = tenant.integration_id

@@ -1,9 +1,9 @@
 """One store behind one asynchronous door: `await store.read(work)` and `await store.write(work)`.
 
-`work` is a plain function of a SQLAlchemy connection. It runs in a thread, inside one transaction, so that neither a
-slow disk nor a distant database holds up the event loop. SQLite has a single writer, so writes queue in a thread of
-their own and take the write lock at once (`BEGIN IMMEDIATE`): a transaction that reads before it writes can then not
-be overtaken.
+`work` is a plain function of a SQLAlchemy connection, which may be called again and so touches nothing else. It runs in
+a thread, inside one transaction, so that neither a slow disk nor a distant database holds up the event loop. SQLite has
+a single writer, so writes queue in a thread of their own and take the write lock at once (`BEGIN IMMEDIATE`): a
+transaction that reads before it writes can then not be overtaken.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ T = TypeVar("T")
 
 READERS = 4
 BUSY_SECONDS = 10
+TRIES = 3
+DEADLOCK = "40P01"
 _ONE_MOMENT: dict[str, Any] = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
 """PostgreSQL would otherwise show each statement of a transaction what others have written by then. With SQLite it is
 so anyway."""
@@ -152,16 +154,26 @@ class Store:
 
 
 def _transaction(engine: Engine, work: Callable[[Connection], T]) -> T:
-    try:
-        with engine.begin() as connection:
-            return work(connection)
-    except SQLAlchemyError as error:
-        raise StateError(f"the state could not be read or written: {_named(error)}") from error
+    """The result of `work`; which is done again where PostgreSQL has undone it to end a deadlock, as it may with any
+    two that write several rows. Kombo's ids are new to one of them, so that no order of locking them prevents it.
+    """
+    for tries_left in reversed(range(TRIES)):
+        try:
+            with engine.begin() as connection:
+                return work(connection)
+        except SQLAlchemyError as error:
+            if not (tries_left and getattr(_cause(error), "sqlstate", None) == DEADLOCK):
+                raise StateError(f"the state could not be read or written: {_named(error)}") from error
+    raise AssertionError("the last try returns or raises")
+
+
+def _cause(error: SQLAlchemyError) -> BaseException:
+    return getattr(error, "orig", None) or error
 
 
 def _named(error: SQLAlchemyError) -> str:
     """What it is about, as `DiskFull`, or `SQLITE_BUSY`: never the sentence, which may quote what was to be written."""
-    cause = getattr(error, "orig", None) or error
+    cause = _cause(error)
     name: str = getattr(cause, "sqlite_errorname", "SQLITE_ERROR")
     return type(cause).__name__ if name == "SQLITE_ERROR" else name
 

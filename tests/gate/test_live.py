@@ -85,6 +85,17 @@ async def test_a_question_that_failed_is_remembered_for_a_shorter_while(rooms: R
     assert rooms.asked(PROGRESSIONS) == asked + 1
 
 
+async def test_the_log_says_whether_kombo_was_asked(rooms: Rooms, tenant: Tenant) -> None:
+    hugo, told = await rooms.person(seed.HUGO), []
+    for down in (True, False):
+        await rooms.control("down", value=down)
+        await later(rooms, FAILED_MS)
+        with pytest.raises(Refusal) as caught:
+            await rooms.gate.check(tenant, hugo, COURSE)
+        told.append("Kombo has no answer" in caught.value.reason)
+    assert told == [True, False]
+
+
 async def test_the_directory_is_looked_at_every_time(rooms: Rooms, tenant: Tenant) -> None:
     assert await refused(rooms.gate, rooms, tenant) is Code.NOT_ENROLLED
     before = rooms.asked(PROGRESSIONS)

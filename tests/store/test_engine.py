@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import threading
 from functools import partial
 
 import pytest
@@ -51,6 +53,21 @@ async def test_a_reader_sees_one_moment(either_url: str, either_store: Store) ->
     assert await either_store.read(work) == (0, 0)
     assert len(await either_store.read(lambda c: c.execute(select(tables.used)).all())) == 1
     other.dispose()
+
+
+async def test_of_two_writers_that_wait_for_each_other_both_are_done(store: Store) -> None:
+    """As a page and a live answer may that bring the same new people."""
+    await store.write(lambda c: c.execute(insert(tables.used), [USED | {"digest": each} for each in "ab"]))
+    met = threading.Barrier(2)
+
+    def work(connection: Connection, digests: str) -> None:
+        for digest in digests:
+            connection.execute(update(tables.used).where(tables.used.c.digest == digest).values(forget_at=2))
+            with contextlib.suppress(threading.BrokenBarrierError):
+                met.wait(0.5)
+
+    await asyncio.gather(store.write(partial(work, digests="ab")), store.write(partial(work, digests="ba")))
+    assert await store.read(lambda c: c.execute(select(tables.used.c.forget_at)).scalars().all()) == [2, 2]
 
 
 async def test_what_is_wrong_with_the_state_is_named(store: Store) -> None:
