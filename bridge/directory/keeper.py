@@ -100,11 +100,15 @@ class Keeper:
         self._running.pop(integration, None)
 
     def _at(self, tenant: Tenant) -> int | float:
-        """When to look at the tenant's integration, in milliseconds since 1970; at first, now."""
+        """When to look at the tenant's integration, in milliseconds since 1970; at first, now.
+
+        What lies further ahead than any schedule is of a clock that has been set back since: now.
+        """
         integration = tenant.integration_id
         if integration in self._running:
             return float("inf")
-        return max(self._look_at.get(integration, 0), self._wait_until.get(integration, 0))
+        at = max(self._look_at.get(integration, 0), self._wait_until.get(integration, 0))
+        return 0 if at > now_ms() + schedule.longest(tenant.kombo) else at
 
     async def _rest(self) -> None:
         """Until the next tick, or until there is room for another."""

@@ -53,6 +53,11 @@ def retry_at(failures: int, kombo: Kombo, moment: int, asked: float | None) -> i
     return moment + max(pause, round((asked or 0) * 1000))
 
 
+def longest(kombo: Kombo) -> int:
+    """How many milliseconds from now the next pass may be due at most, whatever has failed."""
+    return max(length_ms(kombo.sync_every), LONGEST_MS)
+
+
 def _due(model: Model, known: Progress | None, kombo: Kombo, moment: int) -> Due:
     if known is None:
         return Due(model, moment, True)
@@ -60,7 +65,7 @@ def _due(model: Model, known: Progress | None, kombo: Kombo, moment: int) -> Due
     full_due = 0 if known.full_at is None else known.full_at + full_every
     full = full_due <= moment or known.needs_full(moment)
     if known.retry_at is not None:
-        return Due(model, min(known.retry_at, moment + max(every, LONGEST_MS)), full)
+        return Due(model, min(known.retry_at, moment + longest(kombo)), full)
     if full or known.mode is not None:
         return Due(model, moment, full)
     at = min((known.finished_at or 0) + every, full_due, moment + every)

@@ -17,7 +17,7 @@ from bridge.printable import printable
 from bridge.store import leases
 from bridge.store.engine import Store
 
-LEASE_MS = 60_000
+LEASE_MS = 20_000
 
 
 class LeaseLost(StateError):

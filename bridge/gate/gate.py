@@ -68,7 +68,7 @@ class Gate:
             if freshness(tenant, known_at := ages.of("progressions")) == "too_old":
                 unknown = f"Kombo cannot be asked, and the enrollments are {since(known_at)}: {error}"
                 raise Refusal(Code.ENROLLMENT_UNKNOWN, unknown) from error
-            reason += f" as {since(known_at)}, and Kombo has no answer: {error}"
+            reason += f" ({since(known_at)}), and Kombo has no answer: {error}"
         else:
             if access := _open(tenant, course, ages, found):
                 return access

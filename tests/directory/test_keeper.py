@@ -235,3 +235,21 @@ async def test_only_a_few_integrations_are_read_side_by_side(rooms: Rooms, monke
         for integration in (seed.ACME, seed.GLOBEX, seed.INITECH, seed.VANDELAY):
             await until(partial(all_read, rooms, integration))
     assert most == 2
+
+
+async def test_a_clock_that_was_set_back_does_not_stop_the_readings(
+    rooms: Rooms, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configuration = acme_alone(rooms, sync_every="1s")
+    ahead = 24 * 3600 * 1000
+    monkeypatch.setattr("bridge.directory.keeper.now_ms", lambda: now_ms() + ahead)
+    async with keeping(rooms, configuration):
+        await until(lambda: all_read(rooms))
+        await asyncio.sleep(0.2)  # so that no pass is under way, which would set the next one's time anew
+        monkeypatch.setattr("bridge.directory.keeper.now_ms", now_ms)
+        asked = rooms.asked("/lms/users")
+        await until(lambda: _true(rooms.asked("/lms/users") > asked))
+
+
+async def _true(value: bool) -> bool:
+    return value

@@ -40,7 +40,7 @@ async def test_a_lease_has_one_holder_and_a_growing_epoch(store: Store) -> None:
     assert await take("two") is None
     assert await take("one", -1) == 1
     assert await take("two") == 2
-    assert not await store.read(lambda c: leases.holds(c, "sync", "one", 1))
-    assert await store.read(lambda c: leases.holds(c, "sync", "two", 2))
+    assert not await store.write(lambda c: leases.holds(c, "sync", "one", 1))
+    assert await store.write(lambda c: leases.holds(c, "sync", "two", 2))
     await store.write(lambda c: leases.release(c, "sync", "two"))
     assert await take("one") == 3
