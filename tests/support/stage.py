@@ -30,6 +30,7 @@ from bridge.simulator.world import World
 from tests.support.deployment import Deployment, idp_key
 from tests.support.processes import Running, free_port, kombo_bridge, started
 
+LAST_READ = "progressions"
 PAGE = {"Accept": "text/html,application/xhtml+xml", "Sec-Fetch-Dest": "document", "Sec-Fetch-Mode": "navigate"}
 
 
@@ -199,7 +200,8 @@ async def _synced(bridge: Running, slugs: set[str]) -> None:
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         lines = [json.loads(line) for line in bridge.text().splitlines() if line.startswith("{")]
-        if any(line["event"] == "synced" and line["tenant"] in slugs for line in lines):
+        read = (line for line in lines if line["event"] == "synced" and line["tenant"] in slugs)
+        if any(line["model"] == LAST_READ for line in read):
             return
         await asyncio.sleep(0.05)
     raise AssertionError(f"{slugs} were never synced:\n{bridge.text()}")
