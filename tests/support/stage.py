@@ -31,6 +31,7 @@ from tests.support.deployment import Deployment, idp_key
 from tests.support.processes import Running, free_port, kombo_bridge, started
 
 LAST_READ = "progressions"
+PATIENCE_SECONDS = 30
 PAGE = {"Accept": "text/html,application/xhtml+xml", "Sec-Fetch-Dest": "document", "Sec-Fetch-Mode": "navigate"}
 
 
@@ -63,7 +64,9 @@ class Stage:
         return self.deployment.public_url
 
     def browser(self, **headers: str) -> Browser:
-        return Browser(self, httpx.AsyncClient(base_url=self.origin, headers={**PAGE, **headers}))
+        return Browser(
+            self, httpx.AsyncClient(base_url=self.origin, headers={**PAGE, **headers}, timeout=PATIENCE_SECONDS)
+        )
 
     def logged(self) -> list[dict[str, Any]]:
         """What the bridge logged so far, the latest last."""
