@@ -6,7 +6,6 @@ import json as jsonlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated
 
@@ -15,12 +14,14 @@ from sqlalchemy import Connection
 
 from bridge.cli import DEFAULT_CONFIG, ConfigPath, app
 from bridge.cli.state import change, look
+from bridge.cli.tables import print_table
+from bridge.cli.tenants import named
+from bridge.cli.times import moment
 from bridge.errors import BridgeError
 from bridge.idps.documents import load_settings
 from bridge.keys.custody import make
 from bridge.keys.resealing import reseal, retire_lost
 from bridge.keys.rollover import HEADERS, SAML, State, check_retirement, clock, name_of, ready_at, signer, state
-from bridge.printable import printable
 from bridge.saml.keys import certificate_end
 from bridge.settings.model import Configuration, SourceError
 from bridge.store import keys as rows
@@ -58,7 +59,7 @@ def list_(
     elif not shown:
         print("there are no keys yet; the service makes them when it first starts")
     else:
-        _print_table([_Shown.HEADINGS, *(key.cells for key in shown)])
+        print_table(_Shown.HEADINGS, [key.cells for key in shown])
 
 
 @keys.command()
@@ -142,12 +143,10 @@ def _kind(configuration: Configuration, use: Use, tenant: str | None) -> Kind:
         return Kind(HEADERS)
     if tenant is None:
         return Kind(SAML)
-    if tenant not in configuration.tenants:
-        broken = configuration.broken.get(tenant)
-        if isinstance(broken, SourceError):
-            raise BridgeError(f"the tenant {tenant} needs no other key while it has no metadata: {broken}")
-        raise BridgeError(f"there is no tenant {printable(tenant)} with a valid file; run `kombo-bridge check`")
-    if not configuration.tenants[tenant].saml.own_keys:
+    broken = configuration.broken.get(tenant)
+    if tenant not in configuration.tenants and isinstance(broken, SourceError):
+        raise BridgeError(f"the tenant {tenant} needs no other key while it has no metadata: {broken}")
+    if not named(configuration, tenant).saml.own_keys:
         raise BridgeError(
             f"the tenant {tenant} has no SAML keys of its own: leave --tenant out, or write `own_keys: true` under its"
             " `saml`"
@@ -212,7 +211,7 @@ class _Shown:
             "id": self.row.id,
             "for": "headers" if self.row.kind.purpose == HEADERS else self.row.kind.purpose,
             "tenant": self.row.kind.scope or None,
-            "since": f"{datetime.fromtimestamp(self.row.created_at / 1000, UTC):%Y-%m-%dT%H:%M:%SZ}",
+            "since": moment(self.row.created_at),
             "state": self.state,
             "certificate_until": str(certificate_end(self.row.certificate).date()) if self.row.certificate else None,
         }
@@ -229,9 +228,3 @@ def _shown(configuration: Configuration) -> Iterator[_Shown]:
     now = now_ms()
     for kind in sorted(by_kind, key=lambda kind: (kind.purpose != HEADERS, kind.purpose, kind.scope)):
         yield from (_Shown(row, state(by_kind[kind], row, now)) for row in by_kind[kind])
-
-
-def _print_table(lines: Sequence[Sequence[str]]) -> None:
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    for line in lines:
-        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())

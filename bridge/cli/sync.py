@@ -18,6 +18,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 
 from bridge import logs
 from bridge.cli import DEFAULT_CONFIG, ConfigPath, app
+from bridge.cli.tenants import named
 from bridge.directory import fuse, standing
 from bridge.directory.sync import Pass, Permit, Sync
 from bridge.directory.turns import lease_of, new_holder, turn
@@ -55,9 +56,7 @@ def sync(
     if confirm and tenant is None:
         raise typer.BadParameter("say whose people are to go: --tenant", param_hint="--confirm")
     configuration = load_settings(config)
-    if tenant is not None and tenant not in configuration.tenants:
-        raise BridgeError(f"there is no tenant {printable(tenant)} with a valid file; run `kombo-bridge check`")
-    chosen = [configuration.tenants[tenant]] if tenant else list(configuration.tenants.values())
+    chosen = [named(configuration, tenant)] if tenant is not None else list(configuration.tenants.values())
     migrate(configuration.service.state)
     results = asyncio.run(_sync_all(configuration.service.state, chosen, full=full, confirm=confirm, quiet=json))
     if json:

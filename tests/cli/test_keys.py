@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
-import sys
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,6 @@ import pytest
 from sqlalchemy import update
 
 from bridge.cli import keys as command
-from bridge.cli import main
 from bridge.keys import custody
 from bridge.keys.custody import Keys
 from bridge.keys.rollover import READY_MS, SPENT_MS
@@ -27,13 +25,7 @@ from bridge.store.migrate import migrate
 from bridge.store.sealing import Seal
 from tests.support.deployment import SECRET, Deployment
 from tests.support.keys import made
-
-
-@dataclass
-class Said:
-    code: int
-    out: str
-    err: str
+from tests.support.terminal import Said, Terminal
 
 
 @dataclass
@@ -41,21 +33,10 @@ class Shell:
     """The command line over one deployment."""
 
     deployment: Deployment
-    capture: pytest.CaptureFixture[str]
-    monkeypatch: pytest.MonkeyPatch
+    terminal: Terminal
 
     def __call__(self, *arguments: str) -> Said:
-        line = ["kombo-bridge", "keys", *arguments, "--config", str(self.deployment.path)]
-        self.monkeypatch.setattr(sys, "argv", line)
-        self.capture.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            main()
-        captured = self.capture.readouterr()
-        assert "PRIVATE" not in captured.out + captured.err
-        assert "Traceback" not in captured.err
-        code = ended.value.code or 0
-        assert isinstance(code, int)
-        return Said(code, captured.out, captured.err)
+        return self.terminal.run(self.deployment.path, "keys", *arguments)
 
     def listed(self, what: str = "", tenant: str | None = None) -> list[dict[str, Any]]:
         said = self("list", "--json")
@@ -89,7 +70,7 @@ def fresh(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytes
     deployment = Deployment(tmp_path)
     deployment.tenants["acme"]["saml"]["own_keys"] = True
     deployment.write()
-    return Shell(deployment, capsys, monkeypatch)
+    return Shell(deployment, Terminal(capsys, monkeypatch))
 
 
 @pytest.fixture

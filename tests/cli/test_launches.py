@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import json
-import sys
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 from sqlalchemy import insert
 
-from bridge.cli import main
 from bridge.simulator import seed
 from bridge.store import tables
 from bridge.store.engine import Store, now_ms
 from bridge.store.migrate import migrate
 from tests.support.deployment import Deployment
+from tests.support.terminal import Terminal
 
 MINUTE = 60_000
 NOTHING = "nobody was refused a course for want of an enrollment\n"
@@ -24,20 +23,16 @@ NOTHING = "nobody was refused a course for want of an enrollment\n"
 class Shell:
     """The command line over one deployment."""
 
-    def __init__(self, folder: Path, capture: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, folder: Path, terminal: Terminal) -> None:
         self.deployment = Deployment(folder)
         self.path = self.deployment.write()
         self.state = f"sqlite:///{folder}/bridge.db"
-        self._capture, self._monkeypatch = capture, monkeypatch
+        self._terminal = terminal
 
     def __call__(self, *arguments: str, code: int = 0) -> str:
-        line = ["kombo-bridge", "launches", "misses", *arguments, "--config", str(self.path)]
-        self._monkeypatch.setattr(sys, "argv", line)
-        with pytest.raises(SystemExit) as ended:
-            main()
-        captured = self._capture.readouterr()
-        assert (ended.value.code or 0) == code, captured.err
-        return captured.out + captured.err
+        said = self._terminal.run(self.path, "launches", "misses", *arguments)
+        assert said.code == code, said.err
+        return said.out + said.err
 
     def has(self, *misses: dict[str, object]) -> None:
         migrate(self.state)
@@ -66,7 +61,7 @@ def miss(number: int, minutes: int | None = None, kind: str = "open", tenant: st
 
 @pytest.fixture
 def shell(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Shell:
-    return Shell(tmp_path, capsys, monkeypatch)
+    return Shell(tmp_path, Terminal(capsys, monkeypatch))
 
 
 def test_where_nothing_was_ever_written_nothing_is_made(shell: Shell) -> None:

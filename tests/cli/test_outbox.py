@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -15,21 +14,14 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from bridge.cli import main
 from bridge.simulator import seed
 from bridge.store import outbox as rows
 from bridge.store import tables
 from bridge.store.engine import Store, now_ms
 from tests.support.deployment import Deployment
+from tests.support.terminal import Said, Terminal
 
 HOUR = 3600 * 1000
-
-
-@dataclass
-class Said:
-    code: int
-    out: str
-    err: str
 
 
 @dataclass
@@ -38,20 +30,10 @@ class Shell:
 
     deployment: Deployment
     url: str
-    capture: pytest.CaptureFixture[str]
-    monkeypatch: pytest.MonkeyPatch
+    terminal: Terminal
 
     def __call__(self, *arguments: str) -> Said:
-        line = ["kombo-bridge", "outbox", *arguments, "--config", str(self.deployment.path)]
-        self.monkeypatch.setattr(sys, "argv", line)
-        self.capture.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            main()
-        captured = self.capture.readouterr()
-        assert "Traceback" not in captured.err
-        code = ended.value.code or 0
-        assert isinstance(code, int)
-        return Said(code, captured.out, captured.err)
+        return self.terminal.run(self.deployment.path, "outbox", *arguments)
 
     def listed(self, *arguments: str) -> list[dict[str, Any]]:
         said = self("--json", *arguments)
@@ -89,7 +71,7 @@ def fresh(
 ) -> Iterator[Shell]:
     deployment = Deployment(tmp_path, service={"state": either_url})
     deployment.write()
-    yield Shell(deployment, either_url, capsys, monkeypatch)
+    yield Shell(deployment, either_url, Terminal(capsys, monkeypatch))
 
 
 DEAD = {"state": "dead", "settled_at": 1, "attempts": 3, "code": "REMOTE.INPUT_INVALID", "message": "no such thing"}
@@ -106,7 +88,7 @@ def test_looking_before_the_first_start_makes_nothing(
 ) -> None:
     deployment = Deployment(tmp_path)
     deployment.write()
-    shell = Shell(deployment, f"sqlite:///{tmp_path}/bridge.db", capsys, monkeypatch)
+    shell = Shell(deployment, f"sqlite:///{tmp_path}/bridge.db", Terminal(capsys, monkeypatch))
     assert shell.listed() == []
     assert not (tmp_path / "bridge.db").exists()
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -14,7 +13,6 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from bridge.cli import main
 from bridge.directory.turns import lease_of
 from bridge.kombo.client import KomboClient
 from bridge.kombo.pauses import Patience
@@ -23,13 +21,7 @@ from bridge.store import leases, lookups
 from bridge.store.engine import Store
 from bridge.store.migrate import migrate
 from tests.support.rooms import Rooms, rooms
-
-
-@dataclass
-class Said:
-    code: int
-    out: str
-    err: str
+from tests.support.terminal import Said, Terminal
 
 
 @dataclass
@@ -37,17 +29,10 @@ class Shell:
     """The command line over one deployment; the simulator answers in the loop of the test meanwhile."""
 
     rooms: Rooms
-    capture: pytest.CaptureFixture[str]
-    monkeypatch: pytest.MonkeyPatch
+    terminal: Terminal
 
     async def __call__(self, *arguments: str) -> Said:
-        line = ["kombo-bridge", "sync", *arguments, "--config", str(self.rooms.deployment.write())]
-        self.monkeypatch.setattr(sys, "argv", line)
-        self.capture.readouterr()
-        code = await asyncio.to_thread(_code)
-        captured = self.capture.readouterr()
-        assert "Traceback" not in captured.err
-        return Said(code, captured.out, captured.err)
+        return await asyncio.to_thread(self.terminal.run, self.rooms.deployment.write(), "sync", *arguments)
 
     async def json(self, *arguments: str) -> tuple[int, Any]:
         said = await self(*arguments, "--json")
@@ -62,14 +47,6 @@ class Shell:
         integration.patch(integration.users, id, **changes)
 
 
-def _code() -> int:
-    try:
-        main()
-    except SystemExit as ended:
-        return int(ended.code or 0)
-    return 0
-
-
 @pytest.fixture
 async def shell(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
@@ -80,7 +57,7 @@ async def shell(
     with capture_logs():
         async with rooms(tmp_path) as found:
             found.deployment.tenants = {"acme": found.deployment.tenants["acme"]}
-            yield Shell(found, capsys, monkeypatch)
+            yield Shell(found, Terminal(capsys, monkeypatch))
 
 
 async def test_first_everything_then_what_changed(shell: Shell) -> None:

@@ -76,11 +76,15 @@ class TestComing:
 
     async def test_a_few_at_once_and_the_other_files_are_not_reread(self, customer: Customer) -> None:
         under_way, most = 0, 0
+        enough = asyncio.Event()
 
         async def slow(writer: asyncio.StreamWriter) -> None:
             nonlocal under_way, most
             under_way += 1
             most = max(most, under_way)
+            if most == refresh.AT_ONCE:
+                enough.set()
+            await enough.wait()
             await asyncio.sleep(0.01)
             under_way -= 1
             writer.write(answer(metadata("idp")))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,11 +12,12 @@ from typing import Any
 
 import pytest
 
+from bridge.directory.freshness import MISSED_SYNCS
 from bridge.simulator import seed
 from tests.support.scene import Scene, claims, scene, until
 
-EVERY = "1s"
-"""Of what is read so often, nothing is fresh that is a few seconds old."""
+EVERY, AGED = "1s", MISSED_SYNCS + 0.5
+"""Of what is read so often, nothing is fresh that is so many seconds old."""
 
 NUMBER = {"attributes": {"personnel_number": ["00012345"]}}
 LAUNCHES: list[tuple[str, seed.Person, str, dict[str, Any], str, str]] = [
@@ -77,11 +79,13 @@ async def test_while_kombo_is_away(tmp_path: Path, either_url: str, how: str) ->
         found.node.wait()
         await found.synced()
         found.node.stop()
+        read = time.monotonic()
         async with away(found, how):
             found.deployment.tenants["new"] = another(found, "new", integration_id="workday:of-nobody-yet")
             found.deployment.write()
             found.node.start()
             found.node.wait()
+            await asyncio.sleep(read + AGED - time.monotonic())
             await asyncio.gather(*(launched(found, *each) for each in LAUNCHES))
             await asyncio.gather(*(refused(found, *each) for each in REFUSED))
             done = [await completed(found, person, course) for person, course in OPEN * 2]

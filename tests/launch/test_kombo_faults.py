@@ -25,6 +25,9 @@ from tests.support.scene import Scene, scene
 OUTLIVED = 2
 """So many faults in a row do not keep a live question from its answer."""
 
+QUESTIONS = 12
+"""A case has at most so many asked live."""
+
 
 def prepared(found: Scene) -> None:
     """The directory is read once and not again, so every answer is a live one."""
@@ -34,6 +37,7 @@ def prepared(found: Scene) -> None:
 async def launched_under(region: Region, case: Case) -> tuple[object, object]:
     """What comes of launches while the fault lasts."""
     kombo, slug, learner = region.kombo, region.slug, next(region.learners)
+    await region.affords(QUESTIONS)
     newcomer = await kombo.hire(region.integration)
     nobody = replace(newcomer, remote_id=f"not-{newcomer.remote_id}")
     await kombo.enroll(newcomer, COURSE)

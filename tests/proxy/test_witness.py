@@ -44,7 +44,7 @@ class Hearing:
 
 
 def watched(bridge: Bridge, **more: object) -> Hearing:
-    hearing = Hearing(**more)  # type: ignore[arg-type]
+    hearing = Hearing(**more)  # type: ignore[arg-type]  # the fields of Hearing
     bridge.decisions.default = Forward(IDENTITY, witness=hearing)
     return hearing
 

@@ -58,10 +58,10 @@ class Running:
             self.process.send_signal(signal.SIGTERM)
             try:
                 self.process.wait(STOP_SECONDS)
-            except subprocess.TimeoutExpired:
+            except subprocess.TimeoutExpired as late:
                 os.killpg(self.process.pid, signal.SIGKILL)
                 self.process.wait()
-                raise AssertionError(f"did not stop within {STOP_SECONDS} s:\n{self.text()}") from None
+                raise AssertionError(f"did not stop within {STOP_SECONDS} s:\n{self.text()}") from late
         return self.process.returncode
 
 

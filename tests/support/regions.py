@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from bridge.directory.budget import OF_A_TENANT, Budget
+from bridge.errors import KomboUnavailable
 from bridge.simulator import seed
 from bridge.simulator.catalogue import CATALOGUE
 from tests.support.scene import Kombo, Node, Scene
@@ -35,6 +38,15 @@ class Region:
     node: Node
     integration: str
     learners: Iterator[Learner]
+    budget: Budget = field(default_factory=lambda: Budget(OF_A_TENANT))
+
+    async def affords(self, questions: int) -> None:
+        """Wait until the bridge may ask so many about this tenant."""
+        while True:
+            with contextlib.suppress(KomboUnavailable):
+                async with self.budget.spend(questions):
+                    return
+            await asyncio.sleep(0.2)
 
 
 @dataclass(frozen=True)
