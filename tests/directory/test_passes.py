@@ -17,6 +17,7 @@ from bridge.store import directory, lookups, rows, syncs, tables
 from bridge.store.engine import Store, moment_ms, now_ms
 from bridge.store.syncs import CLOCKS_APART_MS, OVERLAP_MS, RESUMABLE_MS, Progress
 from tests.support.listed import Asked, Listed
+from tests.support.permits import only
 
 INTEGRATION = "workday:x"
 HOUR_MS = 3600 * 1000
@@ -109,16 +110,8 @@ async def test_a_pass_that_was_cut_off_goes_on_where_it_stood(either_store: Stor
 async def test_one_that_was_cut_off_behind_its_last_page_is_only_concluded(store: Store, kombo: Listed) -> None:
     await sync(store, kombo).read("users")
     del kombo.users["p0"]
-    writes = 0
-
-    def permit(_: Connection) -> None:
-        nonlocal writes
-        writes += 1
-        if writes > 4:
-            raise StateError("killed")
-
     with pytest.raises(StateError):
-        await Sync(store, kombo.client, INTEGRATION, permit).read("users", full=True)
+        await Sync(store, kombo.client, INTEGRATION, only(4)).read("users", full=True)
     assert len(await there(store)) == 7
     read = kombo.pages("users")
     done = await sync(store, kombo).read("users", full=True)
@@ -370,16 +363,8 @@ async def test_a_page_cut_off_between_its_parts_is_read_again(store: Store, komb
     kombo.size = 3000
     for number in range(1200):
         kombo.person(f"many{number}")
-    allowed = 3
-
-    def permit(_: Connection) -> None:
-        nonlocal allowed
-        allowed -= 1
-        if allowed < 0:
-            raise StateError("killed")
-
     with pytest.raises(StateError):
-        await Sync(store, kombo.client, INTEGRATION, permit).read("users", full=True)
+        await Sync(store, kombo.client, INTEGRATION, only(3)).read("users", full=True)
     standing = await progress(store)
     assert (standing.mode, standing.cursor) == ("full", None)
     assert (await sync(store, kombo).read("users", full=True)).rows == 1207

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from sqlalchemy import Connection
 
 from bridge.directory.sync import Sync
 from bridge.errors import KomboRefused, KomboUnavailable, StateError
 from bridge.simulator import seed
 from bridge.store import lookups, syncs
+from tests.support.permits import only
 from tests.support.rooms import Rooms
 
 
@@ -70,16 +70,8 @@ async def test_a_pass_goes_on_behind_the_page_that_was_kept(rooms: Rooms, monkey
         rooms.world.integrations[seed.ACME].patch(
             rooms.world.integrations[seed.ACME].users, person.id, first_name="Changed"
         )
-    kept = 0
-
-    def permit(_: Connection) -> None:
-        nonlocal kept
-        kept += 1
-        if kept > 3:
-            raise StateError("killed")
-
     with pytest.raises(StateError):
-        await Sync(rooms.store, rooms.client(tenant), tenant.integration_id, permit).run()
+        await Sync(rooms.store, rooms.client(tenant), tenant.integration_id, only(3)).run()
     standing = (await rooms.store.read(lambda c: syncs.of(c, seed.ACME)))["users"]
     assert (standing.mode, standing.rows) == ("delta", 19), "two pages, without the one whom a full pass left out"
     done = await Sync(rooms.store, rooms.client(tenant), tenant.integration_id).read("users")
@@ -103,16 +95,8 @@ async def test_a_pass_with_unreadable_rows_is_no_proof_of_absence(rooms: Rooms) 
 
 async def test_a_pass_that_may_no_longer_write_stops(rooms: Rooms) -> None:
     tenant = rooms.deployment.tenant("acme")
-    writes = 0
-
-    def permit(_: Connection) -> None:
-        nonlocal writes
-        writes += 1
-        if writes > 2:
-            raise StateError("taken over")
-
     with pytest.raises(StateError, match="taken over"):
-        await Sync(rooms.store, rooms.client(tenant), tenant.integration_id, permit).run()
+        await Sync(rooms.store, rooms.client(tenant), tenant.integration_id, only(2, "taken over")).run()
     assert await known(rooms, seed.JANE)
     assert await synced(rooms) == set()
 
