@@ -48,6 +48,7 @@ lock: $(DEVELOPED)
 	$(COMPILE) --extra postgresql --group dev pyproject.toml -o requirements/dev.txt
 	$(COMPILE) --group pysaml2 -o requirements/pysaml2.txt
 	$(COMPILE) --group kombo-sdk -o requirements/kombo-sdk.txt
+	$(COMPILE) --group engines -o requirements/engines.txt
 
 clean:
 	rm -rf $(VENV)

@@ -52,6 +52,7 @@ from bridge.outbox.carrier import Carrier
 from bridge.outbox.outbox import Outbox
 from bridge.pages import Pages
 from bridge.proxy.headers import HeaderPolicy
+from bridge.proxy.limits import Limits
 from bridge.proxy.server import listener, serve_internal
 from bridge.proxy.upstream import UpstreamPool
 from bridge.session.sessions import Sessions
@@ -133,7 +134,7 @@ def build(reloader: Reloader, store: Store, keys: Keys, clients: Clients, refres
         reported = CompletionEndpoint(people, outbox, lambda: front.rules, token.get_secret_value())
     return Bridge(
         front,
-        UpstreamPool(service.upstream, policy),
+        UpstreamPool(service.upstream, policy, Limits.of(service.forwarding)),
         internal(front, store, keys, Metrics(store, keys, lambda: reloader.configuration), reported),
     )
 

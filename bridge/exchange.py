@@ -6,15 +6,17 @@ Everything between a request that has been parsed and an answer that is on its w
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol
 
 from starlette.types import ASGIApp
 
 from bridge.errors import Refusal
 
 Header = tuple[bytes, bytes]
+Whose = Literal["public", "anonymous", "learner", "course"]
+"""For whom a request is forwarded: nobody on a public route, nobody yet, a learner, one who may see the course."""
 
 
 @dataclass(slots=True)
@@ -75,14 +77,20 @@ class Forward:
     """Send the request on. `identity` is the block of the bridge's own header lines, each ended by CRLF.
 
     `personal` marks an answer that belongs to one learner: shared caching of it is switched off. `until` is the moment
-    (`time.monotonic`) at which the session behind it ends; a tunnel or stream still open then is cut. `witness` is told
-    of the answer to this very request.
+    (`time.monotonic`) at which the session behind it ends; a tunnel or stream still open then is cut. `session` is the
+    name under which `Decider.standing` can be asked, meanwhile, whether it has ended before or lasts longer. `witness`
+    is told of the answer to this very request.
+
+    `logged` are the members of the request's log line that say whose it is, as JSON without braces (`"tenant":"acme"`).
     """
 
     identity: bytes
     personal: bool = False
     until: float | None = None
     witness: Witness | None = None
+    session: str | None = None
+    whose: Whose = "anonymous"
+    logged: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,4 +112,11 @@ class Decider(Protocol):
 
     def refuse(self, head: Head, refusal: Refusal) -> ASGIApp:
         """The page or problem document for something that went wrong in forwarding; logs it."""
+        ...
+
+    def standing(self, sessions: Collection[str]) -> Awaitable[Mapping[str, float]]:
+        """Those of the sessions that live, each with the moment (`time.monotonic`) at which it will end by itself.
+
+        Raises `StateError` where that cannot be said.
+        """
         ...

@@ -13,6 +13,7 @@ from bridge import app as service
 from bridge import logs
 from bridge.cli import DEFAULT_CONFIG, ConfigPath, app
 from bridge.idps.documents import load_settings
+from bridge.proxy.limits import Limits
 from bridge.proxy.server import serve as run
 from bridge.settings.addresses import Address
 from bridge.settings.model import is_awaited
@@ -44,7 +45,8 @@ def serve(
     asyncio.run(service.rehearse(configuration, internal))
     os.environ[service.CONFIG] = str(config.resolve())
     os.environ[service.INTERNAL_LISTEN] = str(internal)
-    raise typer.Exit(1 if run("bridge.app:create", address, workers=workers) else 0)
+    limits = Limits.of(configuration.service.forwarding)
+    raise typer.Exit(1 if run("bridge.app:create", address, workers=workers, limits=limits) else 0)
 
 
 def _address(text: str) -> Address:

@@ -8,18 +8,18 @@ reconsidered.
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Collection, Mapping
 
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from bridge.errors import Code, Refusal, StateError
-from bridge.exchange import Answer, Decision, Forward, Head
+from bridge.exchange import Answer, Decision, Forward, Head, Whose
 from bridge.front import queries
 from bridge.front.completions import Completions, Met, met_by
 from bridge.front.desk import Desk
 from bridge.front.doorway import Doorway
-from bridge.front.learners import learner
+from bridge.front.learners import learner, logged
 from bridge.front.places import Place
 from bridge.front.refusals import Refusals, redirect, respond
 from bridge.front.requests import fills_frame, is_framed, is_page_load, language
@@ -36,6 +36,7 @@ from bridge.stamp.headers import Stamp
 from bridge.stamp.identity import Access
 
 ANONYMOUS_SECONDS = 20
+_NEVER = (0.0, Forward(b""))
 COURSES_REMEMBERED = 64
 
 
@@ -63,7 +64,7 @@ class Front:
         self._completions = completions
         self._waiting = waiting
         self._bridge: Answer | None = None
-        self._anonymous = (0.0, Forward(b""))
+        self._nobody: dict[Whose, tuple[float, Forward]] = {}
 
     def mount(self, application: ASGIApp) -> None:
         """The application that answers under `/_bridge/`."""
@@ -85,6 +86,10 @@ class Front:
         """See `bridge.exchange.Decider`."""
         return self.refusals.answer(head, refusal, links=self._links(head, refusal))
 
+    async def standing(self, sessions: Collection[str]) -> Mapping[str, float]:
+        """See `bridge.exchange.Decider`."""
+        return await self._desk.sessions.standing(sessions)
+
     def _decide(self, head: Head) -> Decision | Awaitable[Decision]:
         rules = self.rules
         place = rules.places.at(head.get(b"host"))
@@ -99,7 +104,7 @@ class Front:
             return self._bridge or _not_mounted()
         met = met_by(head, match, place, rules.configuration.service.completions) if match.completions else None
         if match.access == "public":
-            return self._reported(head, place, met) if met else self._anonymously()
+            return self._reported(head, place, met) if met else self._for_nobody("public")
         course = queries.course(match, head.method, head.query)
         cookie = self._desk.session_cookie(head)
         entry = self._desk.sessions.cached(cookie) if cookie else None
@@ -114,7 +119,7 @@ class Front:
                 entry = await self._desk.session(head)
                 if entry is None or not _belongs(entry, place):
                     entry = None
-                    return self._anonymously() if match.access == "optional" else self._log_in(head, place)
+                    return self._for_nobody("anonymous") if match.access == "optional" else self._log_in(head, place)
                 if asked := self._switch(head, place, entry):
                     return asked
                 return self._watched(await self._admit(entry, course), head, entry, course, met)
@@ -128,11 +133,18 @@ class Front:
         forward = entry.forwards.get(course)
         if forward is None:
             access = None if course is None else await self._enter(entry, course)
-            block = self._stamp.block(learner(entry), access)
+            person = learner(entry)
             if len(entry.forwards) >= COURSES_REMEMBERED:
                 entry.forwards.clear()
-            witness = self._completions.witness(entry, course)
-            forward = entry.forwards[course] = Forward(block, personal=True, until=entry.until, witness=witness)
+            forward = entry.forwards[course] = Forward(
+                self._stamp.block(person, access),
+                personal=True,
+                until=entry.until,
+                witness=self._completions.witness(entry, course),
+                session=entry.row.digest,
+                whose="learner" if access is None else "course",
+                logged=logged(person, access),
+            )
         return forward
 
     async def _enter(self, entry: Entry, course: str) -> Access:
@@ -148,7 +160,7 @@ class Front:
 
     async def _reported(self, head: Head, place: Place, met: Met) -> Decision:
         """A completion rule on a public route: the platform is told nobody, and the session says whose it is."""
-        forward = self._anonymously()
+        forward = self._for_nobody("public")
         try:
             entry = await self._desk.session(head)
             if entry is None or not _belongs(entry, place):
@@ -236,12 +248,12 @@ class Front:
         place, referer = self.rules.places.at(head.get(b"host")), head.get(b"referer")
         return relay_target(quoted(referer), place.origin) if place and referer else None
 
-    def _anonymously(self) -> Forward:
+    def _for_nobody(self, whose: Whose) -> Forward:
         """Forwarded with every identity header empty but the signed assertion, which says that nobody is there."""
-        made, forward = self._anonymous
+        made, forward = self._nobody.get(whose, _NEVER)
         if time.monotonic() - made > ANONYMOUS_SECONDS or not forward.identity:
-            forward = Forward(self._stamp.block(None))
-            self._anonymous = (time.monotonic(), forward)
+            forward = Forward(self._stamp.block(None), whose=whose)
+            self._nobody[whose] = (time.monotonic(), forward)
         return forward
 
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from datetime import timedelta
+from typing import Any, Self
+
+from bridge.settings.model import Forwarding
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,15 @@ class Limits:
     upstream_fresh: float = 1.0
     linger: float = 2.0
     shutdown: float = 30.0
+
+    @classmethod
+    def of(cls, settings: Forwarding) -> Self:
+        """Those that the settings say, and the defaults of the others."""
+        said: dict[str, Any] = {}
+        for name in (each.name for each in fields(cls) if hasattr(settings, each.name)):
+            value = getattr(settings, name)
+            said[name] = value.total_seconds() if isinstance(value, timedelta) else value
+        return cls(**said)
 
     @property
     def tick(self) -> float:

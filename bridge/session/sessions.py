@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import secrets as random
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import NamedTuple
 
 import structlog
 from cachetools import TTLCache
@@ -85,6 +86,15 @@ class SignIn:
     issued_at: int | None = None
 
 
+class Living(NamedTuple):
+    """A session that lives, as the state has it."""
+
+    row: SessionRow
+    tenant: Tenant
+    person: Person | None
+    known_at: int | None
+
+
 class Sessions:
     """Opens, finds and ends sessions. `current` gives the configuration in force."""
 
@@ -113,21 +123,11 @@ class Sessions:
 
     async def _load(self, cookie: str, digest: str) -> Entry | None:
         configuration = self._current()
-        row = await self._store.read(lambda connection: rows.find(connection, digest))
-        tenant = row and configuration.tenants.get(row.tenant)
-        if not row or not tenant or not _same_trust(row, tenant):
+        found = await self._store.read(lambda connection: _living(connection, digest, configuration))
+        if found is None:
             return None
+        row, tenant, person, known_at = found
         remaining = _remaining_ms(row, tenant.session)
-        if remaining <= 0:
-            return None
-        person, known_at = None, None
-        if row.user_id is None:
-            if tenant.unmatched != "pass":
-                return None
-        else:
-            person, known_at = await self._store.read(partial(_person, row=row, user_id=row.user_id))
-            if person is None or not person.active:
-                return None
         self._touch_sometimes(row, tenant.session)
         if digest in self._ended:  # while this was being read
             return None
@@ -135,6 +135,18 @@ class Sessions:
         if self._current() is configuration:
             self._cache[cookie] = entry
         return entry
+
+    async def standing(self, names: Collection[str]) -> Mapping[str, float]:
+        """See `bridge.exchange.Decider`; a name is a `session_name`."""
+        configuration, ends = self._current(), {}
+
+        def work(connection: Connection) -> list[Living]:
+            found = (_living(connection, name, configuration) for name in names)
+            return [each for each in found if each is not None]
+
+        for row, tenant, *_ in await self._store.read(work):
+            ends[row.digest] = time.monotonic() + _remaining_ms(row, tenant.session) / 1000
+        return {name: until for name, until in ends.items() if name not in self._ended}
 
     def _touch_sometimes(self, row: SessionRow, life: SessionLife) -> None:
         if life.idle is None:
@@ -261,6 +273,18 @@ class Sessions:
 def session_name(cookie: str) -> str:
     """What a session is called where its cookie must not stand; whether there is one is another question."""
     return digest_of(cookie.partition(".")[0])
+
+
+def _living(connection: Connection, digest: str, configuration: Configuration) -> Living | None:
+    """A session with its person, as of when that is known; None where it has ended or nobody may use it."""
+    row = rows.find(connection, digest)
+    tenant = row and configuration.tenants.get(row.tenant)
+    if not row or not tenant or not _same_trust(row, tenant) or _remaining_ms(row, tenant.session) <= 0:
+        return None
+    if row.user_id is None:
+        return Living(row, tenant, None, None) if tenant.unmatched == "pass" else None
+    person, known_at = _person(connection, row, row.user_id)
+    return Living(row, tenant, person, known_at) if person and person.active else None
 
 
 def _person(connection: Connection, row: SessionRow, user_id: str) -> tuple[Person | None, int | None]:

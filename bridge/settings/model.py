@@ -22,11 +22,13 @@ from bridge.settings.values import (
     Address,
     AtLeastOne,
     ClockSkew,
+    Count,
     Distinct,
     Duration,
     EmailDomain,
     Flag,
     FormerAcs,
+    HeadBytes,
     HeaderName,
     Host,
     HttpUrl,
@@ -55,6 +57,7 @@ OnLaunch = Literal["nothing", "enroll"]
 OnMiss = Literal["refuse", "next"]
 Unmatched = Literal["deny", "pass"]
 InFrames = Literal["new_tab", "inside"]
+LogRequests = Literal["none", "except_public", "all"]
 Share = frozenset[Literal["email", "name"]]
 
 
@@ -95,6 +98,46 @@ class SessionLife(Frozen):
     """How long after the login a session ends."""
     idle: Duration | None = timedelta(hours=2)
     """How long after its last request a session ends."""
+
+
+class Forwarding(Frozen):
+    """How long forwarding waits, how much it takes, and what it logs. The defaults suit most platforms."""
+
+    connect: Duration = timedelta(seconds=5)
+    """How long a new connection to the platform may take, TLS included; then the learner is told 502."""
+    first_byte: Duration = timedelta(seconds=60)
+    """How long the platform may take to begin its answer; then the learner is told 504."""
+    idle: Duration = timedelta(minutes=5)
+    """How long an answer, an event stream or a WebSocket may be silent in both directions before it is cut."""
+    head: Duration = timedelta(seconds=15)
+    """How long a client may take to send the head of a request."""
+    body: Duration = timedelta(seconds=60)
+    """How long a client may send nothing of a request's body that it began."""
+    keep_alive: Duration = timedelta(seconds=75)
+    """How long a client's connection is kept without a request."""
+    shutdown: Duration = timedelta(seconds=30)
+    """How long what runs may go on when the service is told to stop; then it is cut."""
+    connections: Count = 20_000
+    """How many connections of clients each worker has at most."""
+    upstream_connections: Count = 20_000
+    """How many connections to the platform each worker has at most; beyond them the learner is told 502."""
+    upstream_idle: Count = 128
+    """How many of them each worker keeps unused for the next request."""
+    upstream_keep_alive: Duration = timedelta(seconds=30)
+    """How long it keeps them. Shorter than the platform's own limit, or some requests meet a closed connection."""
+    target_bytes: HeadBytes = 8 * 1024
+    """The longest path with query; above it 414."""
+    head_bytes: HeadBytes = 64 * 1024
+    """The largest head of a request or an answer; above it 431, or 502."""
+    head_fields: Count = 100
+    """The most headers in one; above it likewise."""
+    upstream_ca: SettingPath | None = None
+    """A PEM file of the authorities that an https platform's certificate is verified against, in place of the
+    system's."""
+    upstream_name: Word | None = None
+    """The name that an https platform's certificate must have, where that is not the host in `upstream`."""
+    log_requests: LogRequests = "except_public"
+    """Which requests have a line in the log: `none`, `except_public` (all but those on public routes) or `all`."""
 
 
 class Route(Frozen):
@@ -171,6 +214,8 @@ class Service(Frozen):
     """How Kombo is reached; a tenant may override any key."""
     session: SessionLife = SessionLife()
     """How long sessions live; a tenant may override it."""
+    forwarding: Forwarding = Forwarding()
+    """How long forwarding waits, how much it takes, and what it logs."""
     routes: tuple[Route, ...] = ()
     """Which access each path needs; the first match wins. What none matches needs `learner`, and so does everything
     where there are no routes."""

@@ -8,7 +8,7 @@ put before it by `bridge.settings.problems`, which knows what may be shown: noth
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -60,6 +60,15 @@ def written_duration(length: timedelta) -> str:
     seconds = int(length.total_seconds())
     unit = next(unit for unit, size in reversed(_UNITS.items()) if seconds % size == 0)
     return f"{seconds // _UNITS[unit]}{unit}"
+
+
+def _whole_number(least: int, most: int) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        if not (text.isascii() and text.isdigit() and len(text) < 10 and least <= int(text) <= most):
+            raise ValueError(f"write a whole number from {least} to {most}")
+        return int(text)
+
+    return read
 
 
 def _clock_skew(length: timedelta) -> timedelta:
@@ -260,8 +269,10 @@ Duration = Annotated[
 ]
 ClockSkew = Annotated[Duration, AfterValidator(_clock_skew)]
 AtLeastOne = AfterValidator(_at_least_one)
+Count = Annotated[int, from_text(_whole_number(1, 1_000_000))]
 Distinct = AfterValidator(_distinct)
 Flag = Annotated[bool, from_text(_flag)]
+HeadBytes = Annotated[int, from_text(_whole_number(1024, 1024 * 1024))]
 HeaderName = Annotated[str, AfterValidator(_header_name)]
 SettingPath = Annotated[Path, from_text(_file_name), AfterValidator(_resolved), _string("tenants")]
 FormerAcs = Annotated[str, AfterValidator(_former_acs)]
@@ -285,11 +296,13 @@ __all__ = [
     "Address",
     "AtLeastOne",
     "ClockSkew",
+    "Count",
     "Distinct",
     "Duration",
     "EmailDomain",
     "Flag",
     "FormerAcs",
+    "HeadBytes",
     "HeaderName",
     "Host",
     "HttpUrl",

@@ -7,7 +7,7 @@ import contextlib
 import re
 import socket
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from typing import Any
 
 import pytest
@@ -42,6 +42,7 @@ class Decisions:
         self.asked: list[Head] = []
         self.refused: list[Refusal] = []
         self.default: Decision = Forward(IDENTITY)
+        self.sessions: dict[str, float] = {}
 
     def decide(self, head: Head) -> Decision | Awaitable[Decision]:
         self.asked.append(head)
@@ -53,6 +54,9 @@ class Decisions:
     def refuse(self, head: Head, refusal: Refusal) -> Response:
         self.refused.append(refusal)
         return Response(refusal.reason, refusal.status, {"Bridge-Error": str(refusal.code)})
+
+    async def standing(self, sessions: Collection[str]) -> Mapping[str, float]:
+        return {name: self.sessions[name] for name in sessions if name in self.sessions}
 
 
 class Peer:

@@ -147,6 +147,9 @@ class Decisions:
     def refuse(self, head, refusal):
         return PlainTextResponse(refusal.reason, refusal.status)
 
+    async def standing(self, sessions):
+        return dict.fromkeys(sessions, float("inf"))
+
 
 def create():
     @contextlib.asynccontextmanager

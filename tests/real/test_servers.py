@@ -13,7 +13,7 @@ import re
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -178,6 +178,9 @@ class ByPath:
 
     def refuse(self, head: Head, refusal: Refusal) -> Response:
         return Response(refusal.reason, refusal.status)
+
+    async def standing(self, sessions: Collection[str]) -> Mapping[str, float]:
+        return dict.fromkeys(sessions, float("inf"))
 
 
 async def test_paths_are_routed_as_decided(
