@@ -6,11 +6,13 @@ then set one. Plain http is for loopback only, where browsers honour neither the
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import lru_cache
 from typing import Literal
 
 from bridge.exchange import Head
 from bridge.front.requests import is_framed
-from bridge.proxy.cookies import own_cookies
+from bridge.proxy.cookies import REMEMBERED, REMEMBERED_BYTES, cookie_line, own_cookies
 from bridge.settings.model import Tenant
 
 SameSite = Literal["Lax", "None"]
@@ -38,6 +40,7 @@ class Cookies:
         self._secure = secure
         self._prefix = "__Host-" if secure else ""
         self.framed = framed
+        self._remembered = lru_cache(REMEMBERED)(self._in)
         self._in_frames = Cookies(secure=True, framed=True) if secure and not framed else self
 
     def within(self, head: Head, tenant: Tenant) -> Cookies:
@@ -49,11 +52,15 @@ class Cookies:
         """
         return self._in_frames if tenant.in_frames == "inside" and is_framed(head) else self
 
-    def all(self, head: Head) -> dict[str, str]:
+    def all(self, head: Head) -> Mapping[str, str]:
         """Our cookies in a request, by plain name. One that stands twice counts as none."""
+        line = cookie_line(head)
+        return self._remembered(line) if len(line) <= REMEMBERED_BYTES else self._in(line)
+
+    def _in(self, line: bytes) -> Mapping[str, str]:
         found: dict[str, str] = {}
         framed: dict[str, str] = {}
-        for full, value in own_cookies(head).items():
+        for full, value in own_cookies(line).items():
             if full.startswith(self._prefix + FRAMED):
                 framed[OWN + full.removeprefix(self._prefix + FRAMED)] = value
             elif full.startswith(self._prefix + OWN):
@@ -83,5 +90,5 @@ class Cookies:
         """The Set-Cookie that ends a partitioned cookie which the request has, where the plain one takes its place."""
         if self.framed or self._in_frames is self:
             return []
-        there = f"{self._prefix}{FRAMED}{name.removeprefix(OWN)}" in own_cookies(head)
+        there = f"{self._prefix}{FRAMED}{name.removeprefix(OWN)}" in own_cookies(cookie_line(head))
         return [self._in_frames.drop(name)] if there else []

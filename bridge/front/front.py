@@ -191,7 +191,7 @@ class Front:
         """A link of another tenant asks first: a live session's tenant stays the tenant until the learner says
         otherwise.
         """
-        if place.tenant or not is_page_load(head):
+        if place.tenant or b"?" not in head.target or not is_page_load(head):
             return None
         wanted = self.rules.named(head)
         if wanted is None or wanted.slug == entry.tenant.slug:

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Final, NamedTuple
 from urllib.parse import unquote_to_bytes
-
-from cachetools import LRUCache
 
 from bridge.errors import Code, Refusal
 from bridge.front.routes import Match, RouteTable
@@ -52,19 +51,14 @@ class PathDecider:
 
     def __init__(self, table: RouteTable) -> None:
         self._table = table
-        self._remembered: LRUCache[bytes, Match | str] = LRUCache(REMEMBERED_PATHS)
+        self._remembered = lru_cache(REMEMBERED_PATHS)(self._judge)
 
     def decide_path(self, path: bytes) -> Match:
         """What the path (the target up to its first `?`) asks for under every reading.
 
         Raises `Refusal`: `path_ambiguous` where readings differ; `request_malformed` with 414 above 8 KiB.
         """
-        try:
-            known = self._remembered[path]
-        except KeyError:
-            known = self._judge(path)
-            if len(path) <= REMEMBERED_BYTES:
-                self._remembered[path] = known
+        known = self._remembered(path) if len(path) <= REMEMBERED_BYTES else self._judge(path)
         if isinstance(known, str):
             raise Refusal(Code.PATH_AMBIGUOUS, known)
         return known

@@ -12,8 +12,9 @@ from functools import lru_cache
 
 from bridge.exchange import Head
 
-_REMEMBERED = 2048
-_REMEMBERED_BYTES = 2048
+REMEMBERED = 2048
+REMEMBERED_BYTES = 2048
+"""How many lines are remembered where reading one costs, and up to which length: a browser sends the same each time."""
 _BLANK = b" \t"
 _NAMED = re.compile(rb"(?:__(?:Host|Secure)-)?kombo-bridge")
 # Case is ignored where a cookie is kept from somebody: some browsers hold prefixes, some platforms names, to no case.
@@ -23,26 +24,14 @@ _OWN = re.compile(rb"(?:__(?:host|secure)-)?kombo-bridge", re.IGNORECASE)
 _SETS_OWN = re.compile(rb"[^0-9a-z_]*+(?:__(?:host|secure)-[^0-9a-z_]*+)?+kombo-bridge", re.IGNORECASE)
 
 
-def own_cookies(head: Head) -> Mapping[str, str]:
-    """The bridge's cookies by their full name. One that stands twice counts as none (the contract, section 4)."""
+def cookie_line(head: Head) -> bytes:
+    """All cookies of a request as one line; empty without any."""
     lines = head.fields.get(b"cookie")
-    if lines is None:
-        return {}
-    line = lines[0] if len(lines) == 1 else b";".join(lines)
-    return _remembered_own(line) if len(line) <= _REMEMBERED_BYTES else _own_in(line)
+    return b"" if lines is None else lines[0] if len(lines) == 1 else b";".join(lines)
 
 
-def without_own(line: bytes) -> bytes:
-    """The value of a Cookie header with our cookies cut out, every other byte as it was; it may be empty."""
-    return _remembered_rest(line) if len(line) <= _REMEMBERED_BYTES else _rest_of(line)
-
-
-def sets_own(value: bytes) -> bool:
-    """Whether the value of a Set-Cookie header would make, replace or end a cookie of ours in any browser."""
-    return _SETS_OWN.match(value) is not None
-
-
-def _own_in(line: bytes) -> Mapping[str, str]:
+def own_cookies(line: bytes) -> Mapping[str, str]:
+    """The bridge's cookies by their full name. One that stands twice counts as none (the contract, section 4)."""
     found: dict[str, str] = {}
     twice: set[str] = set()
     for part in line.split(b";") if b"kombo-bridge" in line else ():
@@ -56,6 +45,16 @@ def _own_in(line: bytes) -> Mapping[str, str]:
     return {name: value for name, value in found.items() if name not in twice}
 
 
+def without_own(line: bytes) -> bytes:
+    """The value of a Cookie header with our cookies cut out, every other byte as it was; it may be empty."""
+    return _remembered_rest(line) if len(line) <= REMEMBERED_BYTES else _rest_of(line)
+
+
+def sets_own(value: bytes) -> bool:
+    """Whether the value of a Set-Cookie header would make, replace or end a cookie of ours in any browser."""
+    return _SETS_OWN.match(value) is not None
+
+
 def _rest_of(line: bytes) -> bytes:
     if b"kombo-bridge" not in line.lower():
         return line
@@ -67,6 +66,4 @@ def _rest_of(line: bytes) -> bytes:
     return rest.lstrip(_BLANK) if kept and kept[0] is not parts[0] else rest
 
 
-# A browser sends the same line with every request.
-_remembered_own = lru_cache(_REMEMBERED)(_own_in)
-_remembered_rest = lru_cache(_REMEMBERED)(_rest_of)
+_remembered_rest = lru_cache(REMEMBERED)(_rest_of)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network
 
@@ -15,6 +15,23 @@ from bridge.proxy.names import AnswerNames, Kind, RequestNames
 from bridge.proxy.response import ResponseHead
 
 UPGRADE_LINES = b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
+# Looking a member up in its class costs more than all else that is done with a header.
+_KEEP = Kind.KEEP
+_IDENTITY = Kind.IDENTITY
+_AMBIGUOUS = Kind.AMBIGUOUS
+_FORWARDED = Kind.FORWARDED
+_HOST = Kind.HOST
+_COOKIE = Kind.COOKIE
+_CONNECTION = Kind.CONNECTION
+_UPGRADE = Kind.UPGRADE
+_CONTENT_LENGTH = Kind.CONTENT_LENGTH
+_TRANSFER_ENCODING = Kind.TRANSFER_ENCODING
+_SET_COOKIE = Kind.SET_COOKIE
+_CACHE_CONTROL = Kind.CACHE_CONTROL
+_SHARED_CACHE = Kind.SHARED_CACHE
+
+_NONE: tuple[bytes, ...] = ()
+_NO_TOKENS: frozenset[bytes] = frozenset()
 _NOT_NAMES = frozenset((b"close", b"keep-alive", b"upgrade", b"te", b""))
 
 
@@ -59,7 +76,7 @@ class HeaderPolicy:
         """The first header whose name a platform could read as an identity header's though it is not spelt so."""
         names = self._request
         for name, _ in head.headers:
-            if names[name] is Kind.AMBIGUOUS:
+            if names[name] is _AMBIGUOUS:
                 return name.decode("latin-1")
         return None
 
@@ -81,17 +98,17 @@ class HeaderPolicy:
         out = [head.method, b" ", head.target, b" HTTP/1.1\r\n"]
         for name, value in head.headers:
             kind = names[name]
-            if kind is Kind.KEEP:
+            if kind is _KEEP:
                 if not nominated or name.lower() not in nominated:
                     out += (name, b": ", value, b"\r\n")
-            elif kind is Kind.HOST:
+            elif kind is _HOST:
                 host = value.strip(b" \t")
                 out += (name, b": ", host, b"\r\n")
-            elif kind is Kind.COOKIE:
+            elif kind is _COOKIE:
                 rest = without_own(value)
                 if rest and not (nominated and b"cookie" in nominated):
                     out += (name, b": ", rest, b"\r\n")
-            elif kind is Kind.FORWARDED and not (nominated and name.lower() in nominated):
+            elif kind is _FORWARDED and not (nominated and name.lower() in nominated):
                 said.append((name, value))
         out += (self._forwarding.block(head, host, said), framing, UPGRADE_LINES if upgrade else b"", identity, b"\r\n")
         return b"".join(out)
@@ -103,50 +120,45 @@ class HeaderPolicy:
         """
         names = self._answer
         lines: list[bytes] = []
-        lengths: list[bytes] = []
-        codings: list[bytes] = []
-        options: list[bytes] = []
-        caching: list[bytes] = []
-        upgrade: list[bytes] = []
+        lengths = codings = options = caching = upgrade = _NONE
         told: list[Header] = []
         for line in head.lines:
             name, _, value = line.partition(b":")
             kind = names[name]
-            if kind is Kind.KEEP:
+            if kind is _KEEP:
                 lines.append(line)
-            elif kind is Kind.CONTENT_LENGTH:
-                lengths.append(value)
-            elif kind is Kind.TRANSFER_ENCODING:
-                codings.append(value)
-            elif kind is Kind.SET_COOKIE:
+            elif kind is _CONTENT_LENGTH:
+                lengths += (value,)
+            elif kind is _CONNECTION:
+                options += (value,)
+            elif kind is _TRANSFER_ENCODING:
+                codings += (value,)
+            elif kind is _SET_COOKIE:
                 if not sets_own(value):
                     lines.append(line)
-            elif kind is Kind.CONNECTION:
-                options.append(value)
-            elif kind is Kind.CACHE_CONTROL:
+            elif kind is _CACHE_CONTROL:
                 if personal:
-                    caching.append(value)
+                    caching += (value,)
                 else:
                     lines.append(line)
-            elif kind is Kind.UPGRADE:
-                upgrade.append(value)
-            elif kind is Kind.IDENTITY:
+            elif kind is _UPGRADE:
+                upgrade += (value,)
+            elif kind is _IDENTITY:
                 told.append((name, value.strip(b" \t")))
-            elif kind is Kind.SHARED_CACHE and not personal:
+            elif kind is _SHARED_CACHE and not personal:
                 lines.append(line)
-        tokens = connection_options(options) if options else frozenset()
-        nominated = tokens - _NOT_NAMES
-        if nominated:
+        tokens = connection_options(options) if options else _NO_TOKENS
+        if tokens and (nominated := tokens - _NOT_NAMES):
             lines = [line for line in lines if line.partition(b":")[0].lower() not in nominated]
         if personal:  # behind what is nominated, so that `Connection: cache-control` cannot take it away
             lines.append(b"Cache-Control: " + private(b",".join(caching).strip(b" \t")))
         lines.append(b"")
         return AnswerHead(
-            b"\r\n".join(lines) if len(lines) > 1 else b"",
-            _length(lengths, codings),
+            b"\r\n".join(lines),
+            _length(lengths, codings) if lengths else None,
             told,
-            chunked=_chunked(codings, head),
-            close=b"close" in tokens or head.minor == 0,
+            chunked=_chunked(codings, head) if codings else False,
+            close=head.minor == 0 or b"close" in tokens,
             websocket=head.status == 101 and b"upgrade" in tokens and _is_websocket(upgrade),
         )
 
@@ -156,15 +168,13 @@ def _remembered(value: bytes) -> frozenset[bytes]:
     return frozenset(option.strip(b" \t").lower() for option in value.split(b","))
 
 
-def connection_options(values: list[bytes]) -> frozenset[bytes]:
+def connection_options(values: Sequence[bytes]) -> frozenset[bytes]:
     """What all Connection headers of a message say together, in lower case."""
     value = values[0] if len(values) == 1 else b",".join(values)
     return _remembered(value) if len(value) <= 256 else _remembered.__wrapped__(value)
 
 
-def _length(lengths: list[bytes], codings: list[bytes]) -> int | None:
-    if not lengths:
-        return None
+def _length(lengths: Sequence[bytes], codings: Sequence[bytes]) -> int:
     value = lengths[0].strip(b" \t")
     if len(lengths) > 1 or codings or not value.isdigit() or len(value) > 18:
         raise Refusal(
@@ -173,13 +183,11 @@ def _length(lengths: list[bytes], codings: list[bytes]) -> int | None:
     return int(value)
 
 
-def _chunked(codings: list[bytes], head: ResponseHead) -> bool:
-    if not codings:
-        return False
+def _chunked(codings: Sequence[bytes], head: ResponseHead) -> bool:
     if len(codings) > 1 or codings[0].strip(b" \t").lower() != b"chunked" or head.minor == 0:
         raise Refusal(Code.UPSTREAM_UNAVAILABLE, "the platform's answer has a Transfer-Encoding other than one chunked")
     return True
 
 
-def _is_websocket(upgrade: list[bytes]) -> bool:
+def _is_websocket(upgrade: Sequence[bytes]) -> bool:
     return len(upgrade) == 1 and upgrade[0].strip(b" \t").lower() == b"websocket"

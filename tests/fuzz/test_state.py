@@ -12,7 +12,7 @@ from bridge.errors import Refusal
 from bridge.exchange import Head
 from bridge.front.cookies import Cookies
 from bridge.front.targets import next_target, relay_target
-from bridge.proxy.cookies import own_cookies, without_own
+from bridge.proxy.cookies import cookie_line, own_cookies, without_own
 from bridge.session.tokens import Tokens
 
 from .mutations import damaged
@@ -67,4 +67,4 @@ def test_our_cookies_are_found_once_and_never_forwarded(data: st.DataObject) -> 
         assert name.startswith("kombo-bridge")
         assert value.encode("latin-1") in line
     rest = Head(b"GET", b"/", [(b"Cookie", without_own(line))])
-    assert not own_cookies(rest)
+    assert not own_cookies(cookie_line(rest))

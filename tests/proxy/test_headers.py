@@ -12,7 +12,7 @@ import yaml
 
 from bridge.exchange import Forward, Head
 from bridge.proxy.caching import private
-from bridge.proxy.cookies import own_cookies, sets_own, without_own
+from bridge.proxy.cookies import cookie_line, own_cookies, sets_own, without_own
 from bridge.proxy.headers import HeaderPolicy
 from bridge.proxy.names import RequestNames
 
@@ -178,7 +178,7 @@ def test_an_ipv6_peer_is_quoted() -> None:
 def test_our_cookies_are_read_and_cut_out(case: dict[str, object]) -> None:
     line = str(case["cookie"]).encode("latin-1")
     head = Head(b"GET", b"/", [(b"Host", b"a"), (b"cookie", line)])
-    assert own_cookies(head) == case["own"]
+    assert own_cookies(cookie_line(head)) == case["own"]
     passed = case["passed"]
     assert without_own(line) == (b"" if passed is None else str(passed).encode("latin-1"))
     expected = [] if passed is None else [str(passed).encode("latin-1")]
@@ -187,7 +187,7 @@ def test_our_cookies_are_read_and_cut_out(case: dict[str, object]) -> None:
 
 def test_our_cookies_in_several_lines_are_one_request() -> None:
     lines = [(b"Cookie", b"kombo-bridge-session=x; a=1"), (b"Cookie", b"kombo-bridge-session=y")]
-    assert own_cookies(Head(b"GET", b"/", lines)) == {}
+    assert own_cookies(cookie_line(Head(b"GET", b"/", lines))) == {}
 
 
 @pytest.mark.parametrize("value", COOKIES["answers"]["dropped"])
