@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import httpx
 from cachetools import LRUCache
 from starlette.applications import Starlette
+from starlette.types import ASGIApp
 
 from bridge import logs
 from bridge.directory.keeper import Keeper
@@ -47,26 +48,33 @@ from bridge.keys.custody import Keys
 from bridge.keys.expiry import ExpiryWatch
 from bridge.kombo.client import KomboClient
 from bridge.kombo.transport import http_client
+from bridge.lines import Lines
 from bridge.metrics import Metrics
 from bridge.outbox.carrier import Carrier
 from bridge.outbox.outbox import Outbox
 from bridge.pages import Pages
 from bridge.proxy.headers import HeaderPolicy
 from bridge.proxy.limits import Limits
+from bridge.proxy.recorder import LAYOUT, Recorder
+from bridge.proxy.requestlog import RequestLog
 from bridge.proxy.server import listener, serve_internal
 from bridge.proxy.upstream import UpstreamPool
+from bridge.proxy.vigil import Vigil
 from bridge.session.sessions import Sessions
 from bridge.settings.addresses import Address
 from bridge.settings.load import read_service
 from bridge.settings.model import Configuration, Kombo, Service, Tenant
 from bridge.settings.reload import Reloader
+from bridge.settings.trust import trusting
 from bridge.stamp.assertion import Signer
 from bridge.stamp.headers import Stamp
 from bridge.store.engine import Store
 from bridge.store.sealing import Seal
+from bridge.tallies import Tallies
 
 CONFIG = "KOMBO_BRIDGE_CONFIG"
 INTERNAL_LISTEN = "KOMBO_BRIDGE_INTERNAL_LISTEN"
+TALLIES = "KOMBO_BRIDGE_TALLIES"
 CLIENTS = 10_000
 
 
@@ -76,7 +84,7 @@ class Bridge:
 
     front: Front
     upstream: UpstreamPool
-    inside: Starlette
+    inside: ASGIApp
 
 
 class Clients:
@@ -98,7 +106,15 @@ def _secrets(service: Service) -> list[str]:
     return [secret.get_secret_value() for secret in service.secrets]
 
 
-def build(reloader: Reloader, store: Store, keys: Keys, clients: Clients, refresh: Refresh) -> Bridge:
+def build(
+    reloader: Reloader,
+    store: Store,
+    keys: Keys,
+    clients: Clients,
+    refresh: Refresh,
+    tallies: Tallies,
+    log: Lines | None,
+) -> Bridge:
     """Put the rooms together. Nothing runs yet."""
     configuration = reloader.configuration
     service = configuration.service
@@ -134,9 +150,21 @@ def build(reloader: Reloader, store: Store, keys: Keys, clients: Clients, refres
         reported = CompletionEndpoint(people, outbox, lambda: front.rules, token.get_secret_value())
     return Bridge(
         front,
-        UpstreamPool(service.upstream, policy, Limits.of(service.forwarding)),
-        internal(front, store, keys, Metrics(store, keys, lambda: reloader.configuration), reported),
+        _upstream(service, policy, Recorder(tallies, _request_log(service, policy, log))),
+        internal(front, store, keys, Metrics(store, keys, lambda: reloader.configuration, tallies), reported),
     )
+
+
+def _upstream(service: Service, policy: HeaderPolicy, recorder: Recorder) -> UpstreamPool:
+    forwarding = service.forwarding
+    tls = trusting(forwarding.upstream_ca) if service.upstream.scheme == "https" else None
+    limits, name = Limits.of(forwarding), forwarding.upstream_name
+    return UpstreamPool(service.upstream, policy, limits, tls=tls, name=name, recorder=recorder)
+
+
+def _request_log(service: Service, policy: HeaderPolicy, lines: Lines | None) -> RequestLog | None:
+    which = service.forwarding.log_requests
+    return None if lines is None or which == "none" else RequestLog(lines, which, policy.client)
 
 
 async def rehearse(configuration: Configuration, inside: Address) -> None:
@@ -151,8 +179,11 @@ async def rehearse(configuration: Configuration, inside: Address) -> None:
 
 
 @contextlib.asynccontextmanager
-async def running(path: Path) -> AsyncIterator[Bridge]:
-    """The service in this process, with its background work. The state is migrated already."""
+async def running(path: Path, tallies: Tallies, log: Lines | None) -> AsyncIterator[Bridge]:
+    """The service in this process, with its background work. The state is migrated already.
+
+    `tallies` of `recorder.LAYOUT` are those of all workers; `log` is where requests are logged.
+    """
     service = read_service(path)
     store = Store(service.state)
     async with contextlib.AsyncExitStack() as stack:
@@ -167,7 +198,7 @@ async def running(path: Path) -> AsyncIterator[Bridge]:
         clients = Clients(await stack.enter_async_context(http_client()))
         keys = Keys(store, Seal(_secrets(service)), lambda: reloader.configuration)
         await keys.load()
-        bridge = build(reloader, store, keys, clients, refresher.refresh_now)
+        bridge = build(reloader, store, keys, clients, refresher.refresh_now, tallies, log)
         keeper = Keeper(store, lambda: reloader.configuration, clients.of)
         carrier = Carrier(store, lambda: reloader.configuration, clients.of)
         expiries = ExpiryWatch(store, keys, lambda: reloader.configuration)
@@ -179,6 +210,7 @@ async def running(path: Path) -> AsyncIterator[Bridge]:
             refresher.run(),
             expiries.run(),
             carrier.run(),
+            Vigil(bridge.upstream, bridge.front).run(),
         ):
             stack.push_async_callback(_stop, asyncio.ensure_future(work))
         # What was made so far stays: a collection that looked at thousands of tenants would stop every request.
@@ -200,7 +232,13 @@ def create() -> Starlette:
     async def lifespan(_: Starlette) -> AsyncIterator[dict[str, Any]]:
         logs.configure()
         inside = Address.parse(os.environ[INTERNAL_LISTEN])
-        async with running(Path(os.environ[CONFIG])) as bridge, serve_internal(bridge.inside, inside):
-            yield {"decider": bridge.front, "upstream": bridge.upstream}
+        together = os.environ.get(TALLIES)
+        tallies = Tallies(LAYOUT, Path(together) if together else None)
+        with logs.in_background() as lines:
+            async with (
+                running(Path(os.environ[CONFIG]), tallies, lines) as bridge,
+                serve_internal(bridge.inside, inside),
+            ):
+                yield {"decider": bridge.front, "upstream": bridge.upstream}
 
     return Starlette(lifespan=lifespan)

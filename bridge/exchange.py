@@ -25,7 +25,8 @@ class Head:
 
     `target` is in origin-form (RFC 9112, 3.2.1), starts with `/`, and is what will be forwarded. `headers` keep their
     order and the case of their names. `peer` is the address at the other end of the socket, not yet what a trusted
-    proxy says; `secure` says that TLS ended at this socket. `version` is that of HTTP, without the name.
+    proxy says; `secure` says that TLS ended at this socket. `version` is that of HTTP, without the name. A `rehearsal`
+    is only asked about: where the answer is no `Forward`, the same request comes again, and counts then.
     """
 
     method: bytes
@@ -34,6 +35,7 @@ class Head:
     peer: str = ""
     version: bytes = b"1.1"
     secure: bool = False
+    rehearsal: bool = False
     _fields: dict[bytes, list[bytes]] | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -117,6 +119,6 @@ class Decider(Protocol):
     def standing(self, sessions: Collection[str]) -> Awaitable[Mapping[str, float]]:
         """Those of the sessions that live, each with the moment (`time.monotonic`) at which it will end by itself.
 
-        Raises `StateError` where that cannot be said.
+        A few hundred at a time. Raises `StateError` where that cannot be said.
         """
         ...

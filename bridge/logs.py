@@ -2,12 +2,54 @@
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import logging
 import sys
+from collections.abc import Iterator
 
 import structlog
 
+from bridge.lines import Lines
+
 QUIET = ("httpx", "httpcore", "alembic", "uvicorn.access")
+
+
+class _Output:
+    """Standard error as it is at the moment of writing, or the `lines` that go there in the background."""
+
+    lines: Lines | None = None
+
+    def write(self, text: str) -> int:
+        if self.lines is not None:
+            return self.lines.write(text)
+        return sys.stderr.write(text) if sys.stderr else 0
+
+    def flush(self) -> None:
+        if self.lines is None and sys.stderr:
+            sys.stderr.flush()
+
+
+_output = _Output()
+
+
+@contextlib.contextmanager
+def in_background() -> Iterator[Lines | None]:
+    """From here on nobody waits for whoever reads standard error; None where the process has been given none.
+
+    When the block ends, what waits is written, and so is each later line before its writer goes on; for a moment only
+    where nobody reads.
+    """
+    if not sys.stderr:
+        yield None
+        return
+    sys.stderr.flush()
+    lines = _output.lines = Lines(sys.stderr.fileno())
+    atexit.register(lines.end)
+    try:
+        yield lines
+    finally:
+        lines.end()
 
 
 def configure(level: int = logging.INFO) -> None:
@@ -20,10 +62,10 @@ def configure(level: int = logging.INFO) -> None:
     structlog.configure(
         processors=[*shared, structlog.processors.format_exc_info, structlog.processors.JSONRenderer()],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(_output),  # type: ignore[arg-type]  # write and flush are all it calls
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(_output)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,

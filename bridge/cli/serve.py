@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from typing import Annotated
 
@@ -13,11 +14,14 @@ from bridge import app as service
 from bridge import logs
 from bridge.cli import DEFAULT_CONFIG, ConfigPath, app
 from bridge.idps.documents import load_settings
+from bridge.proxy.descriptors import raise_limit
 from bridge.proxy.limits import Limits
+from bridge.proxy.recorder import LAYOUT
 from bridge.proxy.server import serve as run
 from bridge.settings.addresses import Address
 from bridge.settings.model import is_awaited
 from bridge.store.migrate import migrate
+from bridge.tallies import shared
 
 
 @app.command()
@@ -46,7 +50,13 @@ def serve(
     os.environ[service.CONFIG] = str(config.resolve())
     os.environ[service.INTERNAL_LISTEN] = str(internal)
     limits = Limits.of(configuration.service.forwarding)
-    raise typer.Exit(1 if run("bridge.app:create", address, workers=workers, limits=limits) else 0)
+    raise_limit(limits)
+    with contextlib.ExitStack() as stack:
+        os.environ.pop(service.TALLIES, None)
+        if workers > 1:
+            os.environ[service.TALLIES] = str(stack.enter_context(shared(LAYOUT, workers)))
+        failed = run("bridge.app:create", address, workers=workers, limits=limits)
+    raise typer.Exit(1 if failed else 0)
 
 
 def _address(text: str) -> Address:

@@ -1,8 +1,8 @@
 """All metrics of one moment.
 
 Every worker answers `/metrics`, whichever of them the kernel picks, so each must give the same answer. What is read off
-the settings and the state does by its nature: all workers share those. Counters of which each worker has its own would
-be a further collector in `Metrics.text`, over what the workers keep together.
+the settings and the state does by its nature: all workers share those. What each worker counts for itself, they keep
+together in `bridge.tallies`.
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ from sqlalchemy import Connection
 
 from bridge.errors import StateError
 from bridge.keys.custody import HeldKeys
-from bridge.metrics import directory, idps, misses, outbox
+from bridge.metrics import directory, forwarding, idps, misses, outbox
 from bridge.metrics.families import gauge
 from bridge.settings.model import Configuration
 from bridge.store.engine import Store
+from bridge.tallies import Tallies
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -32,12 +33,15 @@ OF_THE_STATE: tuple[Part, ...] = (idps.measured, directory.measured, outbox.meas
 
 
 class Metrics:
-    """`current` gives the configuration in force."""
+    """`current` gives the configuration in force; `tallies` is what the proxy counts, where there is one."""
 
-    def __init__(self, store: Store, keys: HeldKeys, current: Callable[[], Configuration]) -> None:
+    def __init__(
+        self, store: Store, keys: HeldKeys, current: Callable[[], Configuration], tallies: Tallies | None = None
+    ) -> None:
         self._store = store
         self._keys = keys
         self._current = current
+        self._tallies = tallies
 
     async def text(self, now: datetime | None = None) -> bytes:
         """All of them as they are now, in the exposition format; without the state, what is known without it."""
@@ -55,6 +59,7 @@ class Metrics:
             gauge("tenants", "Tenants that are served.", len(configuration.tenants)),
             gauge("tenants_broken", "Tenants whose file has never been valid.", len(configuration.broken)),
             *idps.certificates(configuration, tuple(self._keys.held.values()), moment),
+            *(forwarding.measured(self._tallies) if self._tallies else ()),
         )
         return await asyncio.to_thread(generate_latest, _Found((*known, *found)))
 

@@ -18,6 +18,9 @@ from bridge.proxy.request import Exchange
 if TYPE_CHECKING:
     from bridge.proxy.protocol import BridgeProtocol
 
+_ERROR = b"bridge-error"
+_CODES = {code.encode("ascii"): code for code in Code}
+
 
 class Answering(RequestResponseCycle):
     """uvicorn's request cycle with a bound on the body.
@@ -28,7 +31,7 @@ class Answering(RequestResponseCycle):
     def __init__(self, client: BridgeProtocol, exchange: Exchange, app: ASGIApp) -> None:
         super().__init__(
             scope=_scope(client, exchange),  # type: ignore[arg-type]  # Starlette's types are looser than uvicorn's
-            transport=_Wire(self, client),  # type: ignore[arg-type]  # the three methods that a cycle calls
+            transport=_Wire(self, client, exchange),  # type: ignore[arg-type]  # the three methods that a cycle calls
             flow=client.flow,
             logger=client.logger,
             access_logger=client.access_logger,
@@ -97,9 +100,19 @@ class Answering(RequestResponseCycle):
     async def send(self, message: ASGISendEvent) -> None:
         if self._too_large and not self.response_started:
             return
-        if not self.response_started and not self._exchange.complete:
-            self.keep_alive = False
+        if not self.response_started:
+            self._begin(message)
         await super().send(message)
+
+    def _begin(self, message: ASGISendEvent) -> None:
+        exchange = self._exchange
+        if not exchange.complete:
+            self.keep_alive = False
+        if message["type"] == "http.response.start":
+            exchange.status = message["status"]
+            exchange.code = next(
+                (_CODES.get(value) for name, value in message.get("headers", ()) if name.lower() == _ERROR), None
+            )
 
     def _responded(self) -> None:
         self._exchange.keep_alive = self._exchange.keep_alive and self.keep_alive
@@ -123,7 +136,7 @@ class Answering(RequestResponseCycle):
         self.keep_alive = False
 
     def expire(self, now: float) -> None:
-        self._client.cut()
+        self._client.cut("timeout")
 
     def client_full(self) -> None:
         """The application waits in `send`, by the flow control."""
@@ -135,14 +148,16 @@ class Answering(RequestResponseCycle):
 class _Wire:
     """The client's transport as a request cycle sees it."""
 
-    __slots__ = ("_client", "_cycle")
+    __slots__ = ("_client", "_cycle", "_exchange")
 
-    def __init__(self, cycle: Answering, client: BridgeProtocol) -> None:
+    def __init__(self, cycle: Answering, client: BridgeProtocol, exchange: Exchange) -> None:
         self._cycle = cycle
         self._client = client
+        self._exchange = exchange
 
     def write(self, data: bytes) -> None:
         if not self._cycle.disconnected and not self._client.transport.is_closing():
+            self._exchange.sent += len(data)
             self._client.transport.write(data)
 
     def is_closing(self) -> bool:

@@ -23,6 +23,9 @@ _OWN = re.compile(rb"(?:__(?:host|secure)-)?kombo-bridge", re.IGNORECASE)
 # Possessive, so that 60 kB of `=` are looked at once and not for 20 seconds.
 _SETS_OWN = re.compile(rb"[^0-9a-z_]*+(?:__(?:host|secure)-[^0-9a-z_]*+)?+kombo-bridge", re.IGNORECASE)
 
+# Two Cookie headers that somebody made one of by a comma, which in a cookie is a character like any other.
+_JOINED = re.compile(rb",[ \t]*+%b|(?:^|;)[ \t]*+%b[^;,]*+," % (_OWN.pattern, _OWN.pattern), re.IGNORECASE)
+
 
 def cookie_line(head: Head) -> bytes:
     """All cookies of a request as one line; empty without any."""
@@ -48,6 +51,11 @@ def own_cookies(line: bytes) -> Mapping[str, str]:
 def without_own(line: bytes) -> bytes:
     """The value of a Cookie header with our cookies cut out, every other byte as it was; it may be empty."""
     return _remembered_rest(line) if len(line) <= REMEMBERED_BYTES else _rest_of(line)
+
+
+def hides_own(line: bytes) -> bool:
+    """Whether a cookie of ours may be one that a comma joins to another: it would count as neither of them."""
+    return b"," in line and _JOINED.search(line) is not None
 
 
 def sets_own(value: bytes) -> bool:

@@ -7,11 +7,13 @@ scheme, never about the host: the host is what the bridge decided on.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 from bridge.exchange import Head, Header
 
 _REMEMBERED = 4096
+_LONGEST = 64  # of an address with the name of a zone
 
 
 class Forwarding:
@@ -41,6 +43,8 @@ class Forwarding:
     def client(self, head: Head) -> str:
         """The address of the client: the last one that a trusted proxy saw and that is not a trusted proxy itself."""
         client = head.peer
+        if not self.trusts(client):
+            return client
         hops = b",".join(head.fields.get(b"x-forwarded-for", ())).decode("latin-1").split(",")
         while hops and self.trusts(client):
             hop = hops.pop().strip(" \t")
@@ -97,6 +101,11 @@ def _render(hops: list[bytes], elements: list[bytes], peer: str, client: str, pr
 
 
 def _address(text: str) -> IPv4Address | IPv6Address | None:
+    return _read(text) if len(text) <= _LONGEST else None
+
+
+@lru_cache(_REMEMBERED)
+def _read(text: str) -> IPv4Address | IPv6Address | None:
     try:
         address = ip_address(text.partition("%")[0])
     except ValueError:

@@ -14,8 +14,8 @@ class Framing:
     """`left` are the bytes of a body with a length, `chunks` reads a chunked one; with neither, the body ends with the
     connection.
 
-    `line` is the header line that says so to the client, ended by CRLF. `reusable` is whether the platform's connection
-    has a next exchange, as far as the answer goes.
+    `line` are the header lines that say so to the client, each ended by CRLF. `reusable` is whether the platform's
+    connection has a next exchange, as far as the answer goes.
     """
 
     left: int | None
@@ -33,6 +33,9 @@ def framing(head: ResponseHead, answer: AnswerHead, request: Head, trailers: int
         return Framing(0, None, b"" if head.status == 204 else length, reusable=not (answer.close or overruns))
     if answer.chunked:
         plain = request.version == b"1.0"
-        chunks = ChunkedBody(plain=plain, trailers=trailers)
-        return Framing(None, chunks, b"" if plain else b"Transfer-Encoding: chunked\r\n", reusable=not answer.close)
+        chunks = ChunkedBody(plain=plain, trailers=trailers, nominated=answer.nominated)
+        line = b"" if plain else b"Transfer-Encoding: chunked\r\n"
+        if answer.trailer and not plain:
+            line += b"Trailer: %b\r\n" % answer.trailer
+        return Framing(None, chunks, line, reusable=not answer.close)
     return Framing(answer.length, None, length, reusable=answer.length is not None and not answer.close)

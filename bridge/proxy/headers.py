@@ -11,7 +11,7 @@ from bridge.exchange import Head, Header
 from bridge.proxy.caching import private
 from bridge.proxy.cookies import sets_own, without_own
 from bridge.proxy.forwarded import Forwarding
-from bridge.proxy.names import AnswerNames, Kind, RequestNames
+from bridge.proxy.names import AnswerNames, Kind, RequestNames, may_trail
 from bridge.proxy.response import ResponseHead
 
 UPGRADE_LINES = b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
@@ -29,6 +29,7 @@ _TRANSFER_ENCODING = Kind.TRANSFER_ENCODING
 _SET_COOKIE = Kind.SET_COOKIE
 _CACHE_CONTROL = Kind.CACHE_CONTROL
 _SHARED_CACHE = Kind.SHARED_CACHE
+_TRAILER = Kind.TRAILER
 
 _NONE: tuple[bytes, ...] = ()
 _NO_TOKENS: frozenset[bytes] = frozenset()
@@ -40,17 +41,29 @@ class AnswerHead:
 
     `length` is its Content-Length; without one and not `chunked`, the body ends with the connection. `close` says that
     the platform will not take another request on it, `websocket` that it has switched protocols as it was asked to.
-    `told` are the `X-Kombo-*` headers, which do not go on: what the platform says to the bridge.
+    `told` are the `X-Kombo-*` headers, which do not go on: what the platform says to the bridge. `trailer` are the
+    names that it says will come behind the body, and go on from there; `nominated` are those for the bridge alone.
     """
 
-    __slots__ = ("chunked", "close", "length", "lines", "told", "websocket")
+    __slots__ = ("chunked", "close", "length", "lines", "nominated", "told", "trailer", "websocket")
 
     def __init__(
-        self, lines: bytes, length: int | None, told: list[Header], *, chunked: bool, close: bool, websocket: bool
+        self,
+        lines: bytes,
+        length: int | None,
+        told: list[Header],
+        *,
+        chunked: bool,
+        close: bool,
+        websocket: bool,
+        trailer: bytes = b"",
+        nominated: frozenset[bytes] = _NO_TOKENS,
     ) -> None:
         self.lines = lines
         self.length = length
         self.told = told
+        self.trailer = trailer
+        self.nominated = nominated
         self.chunked = chunked
         self.close = close
         self.websocket = websocket
@@ -120,7 +133,7 @@ class HeaderPolicy:
         """
         names = self._answer
         lines: list[bytes] = []
-        lengths = codings = options = caching = upgrade = _NONE
+        lengths = codings = options = caching = upgrade = trailer = _NONE
         told: list[Header] = []
         for line in head.lines:
             name, _, value = line.partition(b":")
@@ -145,10 +158,13 @@ class HeaderPolicy:
                 upgrade += (value,)
             elif kind is _IDENTITY:
                 told.append((name, value.strip(b" \t")))
+            elif kind is _TRAILER:
+                trailer += (value,)
             elif kind is _SHARED_CACHE and not personal:
                 lines.append(line)
         tokens = connection_options(options) if options else _NO_TOKENS
-        if tokens and (nominated := tokens - _NOT_NAMES):
+        nominated = tokens - _NOT_NAMES if tokens else _NO_TOKENS
+        if nominated:
             lines = [line for line in lines if line.partition(b":")[0].lower() not in nominated]
         if personal:  # behind what is nominated, so that `Connection: cache-control` cannot take it away
             lines.append(b"Cache-Control: " + private(b",".join(caching).strip(b" \t")))
@@ -160,6 +176,8 @@ class HeaderPolicy:
             chunked=_chunked(codings, head) if codings else False,
             close=head.minor == 0 or b"close" in tokens,
             websocket=head.status == 101 and b"upgrade" in tokens and _is_websocket(upgrade),
+            trailer=_announced(trailer, nominated) if trailer else b"",
+            nominated=nominated,
         )
 
 
@@ -187,6 +205,11 @@ def _chunked(codings: Sequence[bytes], head: ResponseHead) -> bool:
     if len(codings) > 1 or codings[0].strip(b" \t").lower() != b"chunked" or head.minor == 0:
         raise Refusal(Code.UPSTREAM_UNAVAILABLE, "the platform's answer has a Transfer-Encoding other than one chunked")
     return True
+
+
+def _announced(values: Sequence[bytes], nominated: frozenset[bytes]) -> bytes:
+    names = (name.strip(b" \t") for name in b",".join(values).split(b","))
+    return b", ".join(name for name in names if name and may_trail(name) and name.lower() not in nominated)
 
 
 def _is_websocket(upgrade: Sequence[bytes]) -> bool:

@@ -12,6 +12,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from enum import Enum, auto
+from itertools import product
 
 _READING = bytes(byte if chr(byte).isalnum() and byte < 128 else ord("-") for byte in bytes(range(256)).lower())
 _LEARNT = 2048
@@ -29,6 +30,7 @@ class Kind(Enum):
     COOKIE = auto()
     CONNECTION = auto()
     UPGRADE = auto()
+    TRAILER = auto()  # which headers come behind the body
     CONTENT_LENGTH = auto()
     TRANSFER_ENCODING = auto()
     SET_COOKIE = auto()
@@ -44,30 +46,66 @@ _HOP_BY_HOP = frozenset(
 )
 _FRAMING = {b"content-length": Kind.CONTENT_LENGTH, b"transfer-encoding": Kind.TRANSFER_ENCODING}
 
+
+def _spelt(*parts: str) -> frozenset[bytes]:
+    """Every name that can be put together of the parts, each a choice of what stands between `|`."""
+    return frozenset("".join(choice).encode() for choice in product(*(part.split("|") for part in parts)))
+
+
 # By these a platform, or a framework in front of it, would take another method, path or host than the one decided on.
-_OVERRIDE = re.compile(
-    rb"(?:x-)?(?:original|rewrite|rewritten|replaced|forwarded|envoy-original|ms-original|request|raw|unencoded|waws-unencoded)"
-    rb"-(?:url|uri|request-uri|path|path-and-query|query|prefix|path-prefix|path-base|pathbase|method|dst-host|host-override)"
-    rb"|x-original-host|x-original-request|x-host|x-http-host-override"
-    rb"|(?:x-)?(?:http-)?method(?:-override)?|x-http-(?:url|uri|path)-override|x-(?:url|uri|path)-override|x-http-url"
-    rb"|(?:x-)?(?:script-name|path-info|path-translated|request-uri|http-path)"
-    rb"|x-(?:matched|invoke)-(?:path|query|output)|x-now-route-matches"
-    rb"|x-sendfile-type|x-accel-mapping"
+_OVERRIDE = (
+    _spelt(
+        "|x-",
+        "original|rewrite|rewritten|replaced|forwarded|envoy-original|ms-original|request|raw|unencoded|waws-unencoded",
+        "-",
+        "url|uri|request-uri|path|path-and-query|query|prefix|path-prefix|path-base|pathbase|method|dst-host|host-override",
+    )
+    | _spelt("x-original-host|x-original-request|x-host|x-http-host-override|x-http-url")
+    | _spelt("|x-", "|http-", "method", "|-override")
+    | _spelt("x-", "|http-", "url|uri|path", "-override")
+    | _spelt("|x-", "script-name|path-info|path-translated|request-uri|http-path")
+    | _spelt("x-", "matched|invoke", "-", "path|query|output")
+    | _spelt("x-now-route-matches|x-sendfile-type|x-accel-mapping")
 )
 # With the names under which delivery networks and load balancers say the client's address and scheme.
-_FORWARDED = re.compile(
-    rb"forwarded|x-real-ip|x-forwarded(?:-.*)?|x-original-forwarded-for|x-envoy-external-address"
-    rb"|(?:true-|fastly-|x-|x-cluster-)?client-ip|cf-connecting-ip(?:v6)?|x-(?:remote|originating)-(?:ip|addr)|remote-addr"
-    rb"|x-(?:url-)?scheme|front-end-https"
+_FORWARDED = (
+    _spelt("forwarded|x-real-ip|x-forwarded|x-original-forwarded-for|x-envoy-external-address|remote-addr")
+    | _spelt("|true-|fastly-|x-|x-cluster-", "client-ip")
+    | _spelt("cf-connecting-ip", "|v6")
+    | _spelt("x-", "remote|originating", "-", "ip|addr")
+    | _spelt("x-scheme|x-url-scheme|front-end-https")
+)
+_FORWARDED_FAMILY = b"x-forwarded-"
+# Of that family, where names have to be listed one by one: what proxies and what signs people in in front of a platform
+# are known to send.
+_FORWARDED_KNOWN = _spelt(
+    "x-forwarded-",
+    "for|proto|host|port|server|by|ssl|scheme|protocol|for-ip|for-original|original-for|client-ip|client-cert|tls-client-cert"
+    "|tls-client-cert-info|user|email|groups|roles|name|preferred-username|access-token|id-token|login|remote-user",
 )
 _SHARED_CACHE = re.compile(
     rb"surrogate-control|edge-control|x-accel-expires|(?:[a-z0-9]+-)*cdn-cache-control|cdn-cache-control"
+)
+SHARED_CACHE_KNOWN = (
+    "surrogate-control",
+    "edge-control",
+    "cdn-cache-control",
+    "cloudflare-cdn-cache-control",
+    "netlify-cdn-cache-control",
+    "vercel-cdn-cache-control",
+)
+"""Those of that kind that delivery networks document, where names have to be listed one by one."""
+# RFC 9110, 6.5.1: what a client must know before it reads the body, or what it would act on.
+_NOT_TRAILING = frozenset(
+    b"host age date expires location retry-after vary warning www-authenticate authentication-info content-encoding"
+    b" content-type content-range".split()
 )
 
 _REQUEST = {b"host": Kind.HOST, b"cookie": Kind.COOKIE}
 _ANSWER = {
     b"connection": Kind.CONNECTION,
     b"upgrade": Kind.UPGRADE,
+    b"trailer": Kind.TRAILER,
     b"set-cookie": Kind.SET_COOKIE,
     b"cache-control": Kind.CACHE_CONTROL,
 }
@@ -76,6 +114,20 @@ _ANSWER = {
 def reading(name: bytes) -> bytes:
     """The name as the most lenient platform would read it."""
     return name.translate(_READING)
+
+
+def removed_names() -> frozenset[str]:
+    """Every name, in lower case, that no client's request brings to the platform, whoever forwards it.
+
+    For engines that remove headers one by one; `X-Kombo-*` and the names under `headers:` come on top. What every proxy
+    writes itself for each connection is not among them.
+    """
+    connections = frozenset((b"connection", b"upgrade", b"expect"))
+    return frozenset(name.decode() for name in (_HOP_BY_HOP - connections) | _OVERRIDE | _FORWARDED | _FORWARDED_KNOWN)
+
+
+def _says_where_from(read: bytes) -> bool:
+    return read in _FORWARDED or read.startswith(_FORWARDED_FAMILY)
 
 
 class Names(dict[bytes, Kind], ABC):
@@ -109,11 +161,9 @@ class RequestNames(Names):
         spelt = read == name.lower()
         if read.startswith(b"x-kombo-") or read in self._extra:
             return Kind.IDENTITY if spelt else Kind.AMBIGUOUS
-        if read in _HOP_BY_HOP or _OVERRIDE.fullmatch(read):
+        if read in _HOP_BY_HOP or read in _OVERRIDE:
             return Kind.DROP
-        special = (
-            _FRAMING.get(read) or _REQUEST.get(read) or (Kind.FORWARDED if _FORWARDED.fullmatch(read) else Kind.KEEP)
-        )
+        special = _FRAMING.get(read) or _REQUEST.get(read) or (Kind.FORWARDED if _says_where_from(read) else Kind.KEEP)
         return special if spelt or special is Kind.KEEP else Kind.DROP
 
 
@@ -130,3 +180,8 @@ class AnswerNames(Names):
         if read in _HOP_BY_HOP:
             return Kind.DROP
         return Kind.SHARED_CACHE if _SHARED_CACHE.fullmatch(read) else Kind.KEEP
+
+
+def may_trail(name: bytes) -> bool:
+    """Whether a header of the platform's answer may go on where it stands behind the body."""
+    return AnswerNames()[name] is Kind.KEEP and reading(name) not in _NOT_TRAILING

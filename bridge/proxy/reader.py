@@ -55,6 +55,7 @@ class RequestReader(HttpToolsProtocol, ABC):
         self._closing = False
         # What the parser is at.
         self._in_head = False
+        self._began = 0.0
         self._raw = b""  # what was received since the head began, with what was read along with its first byte
         self._first = 0  # how much the latter was
         self._incoming: Exchange | None = None  # its body is being read
@@ -170,8 +171,9 @@ class RequestReader(HttpToolsProtocol, ABC):
         self.url = b""
         self.headers = []
         self._in_head = True
+        self._began = time.monotonic()
         if self._current is None:
-            self.deadline = time.monotonic() + self.limits.head
+            self.deadline = self._began + self.limits.head
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self.headers.append((name, value))
@@ -192,7 +194,7 @@ class RequestReader(HttpToolsProtocol, ABC):
             b"1.1" if version == "1.1" else version.encode("ascii"),
             self.scheme == "https",
         )
-        exchange = Exchange(head, keep_alive=parser.should_keep_alive())
+        exchange = Exchange(head, keep_alive=parser.should_keep_alive(), began=self._began)
         upgrade = parser.should_upgrade()
         exchange.read(self.limits, self._raw, upgrade=upgrade)
         if upgrade and exchange.refusal is None:
@@ -214,6 +216,7 @@ class RequestReader(HttpToolsProtocol, ABC):
         if exchange is not None:
             exchange.pieces.append(body)
             exchange.held += len(body)
+            exchange.received += len(body)
             self._quiet = 0
 
     def on_message_complete(self) -> None:

@@ -1,4 +1,4 @@
-"""One forwarded request: its head and body to the platform, the answer back.
+"""One forwarded request: its head and body to the platform (`Sending`), the answer back.
 
 Bytes are passed on as they come, under backpressure both ways. The relay ends in one of three ways: the answer is
 complete, the client gets a refusal instead, or, once part of an answer has been written, the client's connection is
@@ -7,68 +7,34 @@ cut. An answer that ended too early is never ended as if it were complete.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING
 
 from bridge.errors import Code, Refusal
 from bridge.exchange import Forward
-from bridge.proxy.flow import Hold
 from bridge.proxy.framing import framing
 from bridge.proxy.headers import UPGRADE_LINES, AnswerHead
+from bridge.proxy.recorder import RETRIES, TUNNELS, Failure
 from bridge.proxy.request import Exchange
 from bridge.proxy.response import ChunkedBody, ResponseHead, parse_head
-from bridge.proxy.upstream import UpstreamConnection
+from bridge.proxy.sending import Sending
 
 if TYPE_CHECKING:
     from bridge.proxy.protocol import BridgeProtocol
 
-_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _JOIN = 64 * 1024
 _INFORMATIONAL = 16
 
 
-class Relay:
-    """Carries out one `Forward`. It belongs to one client connection and works on one upstream connection at a time."""
+class Relay(Sending):
+    """Carries out one `Forward`."""
 
-    __slots__ = (
-        "_begun",
-        "_block",
-        "_buffer",
-        "_chunks",
-        "_client",
-        "_connection",
-        "_exchange",
-        "_forward",
-        "_heard",
-        "_informational",
-        "_left",
-        "_limits",
-        "_lost",
-        "_pool",
-        "_reusable",
-        "_sent",
-        "_stopped",
-        "_tunnel",
-        "_waiting",
-    )
+    __slots__ = ("_buffer", "_chunks", "_heard", "_informational", "_left", "_lost", "_reusable", "_tunnel")
 
     def __init__(self, client: BridgeProtocol, exchange: Exchange, forward: Forward) -> None:
-        self._client = client
-        self._exchange = exchange
-        self._forward = forward
-        self._pool = client.pool
-        self._limits = client.pool.limits
-        self._block = client.pool.policy.request_block(
-            exchange.head, forward.identity, exchange.framing, upgrade=exchange.websocket
-        )
-        self._connection: UpstreamConnection | None = None
-        self._sent = False  # the whole request has been written
-        self._stopped = False  # nothing more of the request is wanted
+        super().__init__(client, exchange, forward)
         self._heard = False  # the platform has said something
-        self._waiting = False  # the final answer is there, and its witness is not done with it
         self._lost: Exception | None = None  # why the platform's connection ended meanwhile
-        self._begun = False  # the final answer has been begun
         self._buffer = b""
         self._informational = 0
         self._left: int | None = None  # of a body with a length; None: until the connection ends, or `_chunks` says
@@ -76,106 +42,12 @@ class Relay:
         self._reusable = False
         self._tunnel = False
 
-    # The request
-
-    def start(self) -> None:
-        """Send it on, at once where an unused connection is at hand."""
-        connection = self._pool.take(repeatable=self._exchange.repeatable)
-        if connection is None:
-            self._dial()
-        else:
-            self._attach(connection)
-
-    def _dial(self) -> None:
-        self._client.deadline = time.monotonic() + self._limits.idle  # connecting has its own limit
-        self._client.spawn(self._connect())
-
-    async def _connect(self) -> None:
-        try:
-            connection = await self._pool.connect()
-        except Refusal as refusal:
-            if self._client.runner is self:
-                self._client.refuse(refusal)
-            return
-        if self._client.runner is self:
-            self._attach(connection)
-        else:
-            self._pool.give(connection)
-
-    def _attach(self, connection: UpstreamConnection) -> None:
-        exchange, client = self._exchange, self._client
-        connection.relay = self
-        self._connection = connection
-        if client.flow.write_paused:
-            connection.hold()
-        if exchange.expect and not exchange.complete and not exchange.held:
-            client.transport.write(_CONTINUE)
-        if exchange.framing:
-            self._send(self._block)
-        else:
-            self._sent = True
-            connection.transport.write(self._block)
-            self._await_answer()
-
-    def client_sent(self) -> None:
-        """More of the request has been read, or its end."""
-        if self._stopped:
-            self._exchange.take()
-            self._client.flow.release(Hold.BODY)
-        elif self._connection is not None and not self._sent:
-            self._send(b"")
-
-    def _send(self, block: bytes) -> None:
-        exchange, connection = self._exchange, self._connection
-        assert connection is not None
-        out = [block]
-        for piece in exchange.take():
-            if exchange.chunked:
-                out += (b"%x\r\n" % len(piece), piece, b"\r\n")
-            else:
-                out.append(piece)
-        if exchange.complete:
-            self._sent = True
-            if exchange.chunked:
-                out.append(b"0\r\n\r\n")
-        connection.transport.write(b"".join(out))
-        self._client.flow.release(Hold.BODY)
-        self._await_answer()
-
-    def _await_answer(self) -> None:
-        if self._waiting:
-            return
-        if self._begun:
-            self._renew(self._limits.idle)
-        else:
-            self._renew(self._limits.first_byte if self._sent else self._limits.body)
-
-    def _renew(self, seconds: float) -> None:
-        deadline, until = time.monotonic() + seconds, self._forward.until
-        self._client.deadline = deadline if until is None or deadline < until else until
-
-    # Backpressure
-
-    def platform_full(self) -> None:
-        self._client.flow.hold(Hold.UPSTREAM)
-
-    def platform_drained(self) -> None:
-        self._client.flow.release(Hold.UPSTREAM)
-        self._await_answer()
-
-    def client_full(self) -> None:
-        if self._connection is not None:
-            self._connection.hold()
-
-    def client_drained(self) -> None:
-        if self._connection is not None and not self._waiting:
-            self._connection.resume()
-
     # The answer
 
     def platform_sent(self, data: bytes) -> None:
         self._heard = True
         if self._tunnel:
+            self._exchange.sent += len(data)
             self._client.transport.write(data)
             self._renew(self._limits.idle)
         elif self._begun:
@@ -225,7 +97,7 @@ class Relay:
         self._waiting = True
         self._buffer = rest
         self._connection.hold()
-        self._renew(self._limits.idle)  # only in case: a witness has its own limit
+        self._exchange.heard = self._renew(self._limits.idle)  # only in case: a witness has its own limit
         self._client.spawn(self._witnessed(head, answer, waits))
 
     async def _witnessed(self, head: ResponseHead, answer: AnswerHead, waits: Awaitable[None]) -> None:
@@ -269,7 +141,8 @@ class Relay:
         out.append(b"\r\n")
         self._begun = True
         self._buffer = b""
-        self._renew(self._limits.idle)
+        now = self._renew(self._limits.idle)
+        exchange.status, exchange.heard = head.status, exchange.heard or now
         self._pass_on(rest, b"".join(out))
 
     def _pass_on(self, data: bytes, head: bytes = b"") -> None:
@@ -289,6 +162,7 @@ class Relay:
             self._left -= len(data)
             ended = self._left == 0
         transport = self._client.transport
+        self._exchange.sent += len(head) + len(data)
         if head and len(data) > _JOIN:
             transport.write(head)
             transport.write(data)
@@ -313,17 +187,21 @@ class Relay:
     def _switch(self, head: ResponseHead, answer: AnswerHead, rest: bytes) -> None:
         if not (self._exchange.websocket and answer.websocket):
             raise Refusal(Code.UPSTREAM_UNAVAILABLE, "the platform switches to a protocol that nobody asked for")
-        connection, client = self._connection, self._client
+        connection, client, exchange = self._connection, self._client, self._exchange
         assert connection is not None
         self._tunnel = True
-        client.transport.write(head.status_line + answer.lines + UPGRADE_LINES + b"\r\n" + rest)
+        self._pool.recorder.count(TUNNELS)
+        block = head.status_line + answer.lines + UPGRADE_LINES + b"\r\n" + rest
+        client.transport.write(block)
         if held := client.take_held():
             connection.transport.write(held)
-        self._renew(self._limits.idle)
+        exchange.status, exchange.heard = 101, self._renew(self._limits.idle)
+        exchange.sent, exchange.received = len(block), len(held)
 
     def client_tunnelled(self, data: bytes) -> bool:
         """Bytes behind a WebSocket's head; False where there is no tunnel yet."""
         if self._tunnel and self._connection is not None:
+            self._exchange.received += len(data)
             self._connection.transport.write(data)
             self._renew(self._limits.idle)
         return self._tunnel
@@ -335,21 +213,30 @@ class Relay:
         if self._waiting:
             self._lost = exc
         elif self._tunnel:
+            self._exchange.outcome = "platform_left"
             self._client.transport.close()
         elif self._begun:
             if self._left is None and self._chunks is None and exc is None:
                 self._finish()
-            else:
+            elif self._pool.closing:
                 self._client.cut()
+            else:
+                self._pool.recorder.failed("cut")
+                self._client.cut("platform_left")
         elif self._exchange.repeatable and not self._heard and lost is not None and lost.used:
+            self._pool.recorder.count(RETRIES)
             self._dial()  # on a new connection, so not for a third time
         else:
-            self._fail(Refusal(Code.UPSTREAM_UNAVAILABLE, "the platform closed the connection without an answer"))
+            reason = "the platform closed the connection without an answer"
+            self._fail(Refusal(Code.UPSTREAM_UNAVAILABLE, reason), "closed")
 
-    def _fail(self, refusal: Refusal) -> None:
+    def _fail(self, refusal: Refusal, failure: Failure = "malformed") -> None:
+        """Refuse in place of the answer. `failure` is the platform's, where the refusal is about that."""
         self._let_go()
+        if refusal.code in (Code.UPSTREAM_UNAVAILABLE, Code.UPSTREAM_TIMEOUT):
+            self._pool.recorder.failed(failure)
         if self._begun:
-            self._client.cut()
+            self._client.cut("malformed")
         else:
             self._client.refuse(refusal)
 
@@ -382,14 +269,14 @@ class Relay:
             self._client.cut()
 
     def expire(self, now: float) -> None:
-        until = self._forward.until
+        until = self._until
         if self._tunnel or self._begun or self._waiting or (until is not None and now >= until):
             self._let_go()
-            self._client.cut()
+            self._client.cut("session_ended" if until is not None and now >= until else "timeout")
         elif self._sent:
-            seconds = self._limits.first_byte
-            self._fail(Refusal(Code.UPSTREAM_TIMEOUT, f"no answer from the platform within {seconds:g} s"))
+            reason = f"no answer from the platform within {self._limits.first_byte:g} s"
+            self._fail(Refusal(Code.UPSTREAM_TIMEOUT, reason), "timeout")
         elif self._connection is not None and self._connection.write_paused:
-            self._fail(Refusal(Code.UPSTREAM_TIMEOUT, "the platform does not read the request"))
+            self._fail(Refusal(Code.UPSTREAM_TIMEOUT, "the platform does not read the request"), "timeout")
         else:
             self._fail(Refusal(Code.REQUEST_MALFORMED, "the body of the request did not come", status=408))

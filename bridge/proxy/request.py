@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from typing import Literal
 
 from bridge.errors import Code, Refusal
-from bridge.exchange import Head
+from bridge.exchange import Head, Whose
 from bridge.proxy.headers import connection_options
 from bridge.proxy.limits import Limits
 
@@ -20,6 +21,12 @@ _IDEMPOTENT = frozenset((b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE"))
 # request, identity headers and all. So it goes on a connection that the platform is told to close behind it.
 _BODILESS = frozenset((b"GET", b"HEAD", b"OPTIONS", b"DELETE"))
 
+Answerer = Whose | Literal["bridge"]
+"""For whom a request was forwarded, or that the bridge itself answered."""
+Outcome = Literal["client_left", "platform_left", "malformed", "timeout", "session_ended", "cut"]
+"""Why an answer is not complete, or a WebSocket has ended: who ended it, that one side sent what cannot be read, that
+nothing came for too long, that the session was over, or that the service stopped or failed."""
+
 
 class Exchange:
     """One request on its way through. Parser callbacks write into it; whoever carries it out takes `pieces` away.
@@ -28,23 +35,39 @@ class Exchange:
     body and `held` is their size; `complete` says that all of it has been read. `keep_alive` is whether another request
     may follow on the client's connection, `last` that none may on the platform's. `refusal` stands where the request
     cannot be read in one way only.
+
+    The rest is for the record. Moments are those of `time.monotonic`, 0 until they come: `began` when the first byte
+    was read, `asked` when the platform had the request, `heard` when it answered. `status` is that of the answer that
+    was begun, `sent` the bytes written to the client, `received` those read of the body. `whose` and `logged` are as in
+    `Forward`; `code` and `reference` are those of a refusal, `outcome` stands where the answer was not complete.
     """
 
     __slots__ = (
+        "asked",
+        "began",
         "chunked",
+        "code",
         "complete",
         "expect",
         "framing",
         "head",
+        "heard",
         "held",
         "keep_alive",
         "last",
+        "logged",
+        "outcome",
         "pieces",
+        "received",
+        "reference",
         "refusal",
+        "sent",
+        "status",
         "websocket",
+        "whose",
     )
 
-    def __init__(self, head: Head, *, keep_alive: bool) -> None:
+    def __init__(self, head: Head, *, keep_alive: bool, began: float = 0.0) -> None:
         self.head = head
         self.keep_alive = keep_alive and head.version == b"1.1"
         self.refusal: Refusal | None = None
@@ -56,6 +79,17 @@ class Exchange:
         self.framing = b""
         self.pieces: list[bytes] = []
         self.held = 0
+        self.began = began
+        self.asked = 0.0
+        self.heard = 0.0
+        self.status = 0
+        self.sent = 0
+        self.received = 0
+        self.whose: Answerer = "bridge"
+        self.logged = b""
+        self.code: Code | None = None
+        self.reference = ""
+        self.outcome: Outcome | None = None
 
     @property
     def repeatable(self) -> bool:
@@ -84,25 +118,18 @@ class Exchange:
     def _read(self, limits: Limits, raw: bytes) -> None:
         head, fields = self.head, self.head.fields
         line = b"%b %b HTTP/%b\r\n" % (head.method, head.target, head.version)
-        if len(head.target) > limits.target_bytes:
-            raise _malformed(f"the target has {len(head.target)} bytes", 414)
-        if len(head.headers) > limits.head_fields:
-            raise _malformed(f"the request has {len(head.headers)} headers", 431)
-        if len(raw) > limits.head_bytes and _size(head) > limits.head_bytes:
-            raise _malformed("the head is too large", 431)
+        check(head, limits)
+        if len(raw) > limits.head_bytes:
+            check_size(head, limits)
         if head.version not in (b"1.1", b"1.0") or line not in raw:
             raise _malformed("the request line is not that of HTTP/1.1 or HTTP/1.0")
-        if head.method in _REFUSED_METHODS:
-            raise _malformed(f"the method {head.method.decode('ascii')} is not for this server")
-        if not head.target.startswith(b"/") or b"#" in head.target:
-            raise _malformed("the target is not a path with a query")
-        hosts = fields.get(b"host", ())
-        if len(hosts) != 1 or not _HOST.fullmatch(hosts[0].strip(b" \t")):
-            raise _malformed("the request has no Host, more than one, or one that is none")
         if b"transfer-encoding" in fields or b"content-length" in fields:
             self._read_framing(fields)
-        expect = fields.get(b"expect")
-        self.expect = expect is not None and head.version == b"1.1" and b"100-continue" in expect[0].lower()
+        if b"expect" in fields and head.version == b"1.1":  # an older client cannot mean it (RFC 9110, 10.1.1)
+            expected = connection_options(fields[b"expect"]) - {b""}
+            if expected - {b"100-continue"}:
+                raise _malformed("the request expects something other than 100-continue", 417)
+            self.expect = bool(expected)
 
     def _read_framing(self, fields: dict[bytes, list[bytes]]) -> None:
         codings, lengths = fields.get(b"transfer-encoding"), fields.get(b"content-length")
@@ -152,9 +179,26 @@ class Exchange:
         )
 
 
-def _size(head: Head) -> int:
+def check(head: Head, limits: Limits) -> None:
+    """Whether a head names one method, target and host, of a size; whoever received it. Raises `Refusal`."""
+    if len(head.target) > limits.target_bytes:
+        raise _malformed(f"the target has {len(head.target)} bytes", 414)
+    if len(head.headers) > limits.head_fields:
+        raise _malformed(f"the request has {len(head.headers)} headers", 431)
+    if head.method in _REFUSED_METHODS:
+        raise _malformed(f"the method {head.method.decode('ascii')} is not for this server")
+    if not head.target.startswith(b"/") or b"#" in head.target:
+        raise _malformed("the target is not a path with a query")
+    hosts = head.fields.get(b"host", ())
+    if len(hosts) != 1 or not _HOST.fullmatch(hosts[0].strip(b" \t")):
+        raise _malformed("the request has no Host, more than one, or one that is none")
+
+
+def check_size(head: Head, limits: Limits) -> None:
+    """Raises `Refusal` where a head is too large as a whole."""
     lines = sum(len(name) + len(value) + 4 for name, value in head.headers)
-    return len(head.method) + len(head.target) + lines + 13
+    if len(head.method) + len(head.target) + lines + 13 > limits.head_bytes:
+        raise _malformed("the head is too large", 431)
 
 
 def _malformed(reason: str, status: int = 400) -> Refusal:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 
 from bridge.errors import Code, Refusal
+from bridge.proxy.names import may_trail
 
 # The whole head at once, and nothing but what the RFC allows: no bare LF, no folded line, no blank before a colon.
 # Possessive, so that a head that does not match is found out in one pass.
@@ -13,7 +15,7 @@ _HEAD = re.compile(
     rb"(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]++:[\t\x20-\x7e\x80-\xff]*+\r\n)*+\r\n"
 )
 _CHUNK = re.compile(rb"([0-9A-Fa-f]{1,15})(?:;[\t\x20-\x7e\x80-\xff]*)?\r\n")
-_LAST_CHUNK = b"0\r\n\r\n"
+_FIELD = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]++):[\t\x20-\x7e\x80-\xff]*+")
 _CHUNK_LINE = 4096
 
 
@@ -57,22 +59,23 @@ def parse_head(data: bytes, limit: int, fields: int) -> ResponseHead | None:
 
 
 class ChunkedBody:
-    """A chunked body as it passes (RFC 9112, 7.1). It goes on as it came, without trailers; `plain` also without
-    chunks.
+    """A chunked body as it passes (RFC 9112, 7.1). It goes on as it came; `plain` without chunks and trailers.
 
     What `feed` returns has been checked to its last byte: whether a message ends here, and that nothing else begins, is
-    known before a byte of it is written. Trailers are dropped, as a proxy may (RFC 9110, 6.5.1): they are headers that
-    nobody would look through for `X-Kombo-*`.
+    known before a byte of it is written. Of the trailers, of at most `trailers` bytes together, those go on that may
+    stand there and that the head has not `nominated` for the bridge alone.
     """
 
-    __slots__ = ("_held", "_left", "_plain", "_trailer", "_trailers", "done", "extra")
+    __slots__ = ("_held", "_kept", "_left", "_nominated", "_plain", "_trailer", "_trailers", "done", "extra")
 
-    def __init__(self, *, plain: bool, trailers: int) -> None:
+    def __init__(self, *, plain: bool, trailers: int, nominated: Collection[bytes] = ()) -> None:
         self._plain = plain
         self._held = b""  # an unfinished line
         self._left = 0  # of the current chunk, its CRLF included
         self._trailer = False
         self._trailers = trailers
+        self._nominated = nominated
+        self._kept: list[bytes] = []  # of the trailers, until the last has been read
         self.done = False
         self.extra = False
 
@@ -116,7 +119,7 @@ class ChunkedBody:
 
     def _end(self, data: bytes, position: int) -> bytes:
         while (end := data.find(b"\r\n", position)) > position:
-            self._trailers -= end - position
+            self._read_trailer(data[position:end])
             position = end + 2
         if end < 0:
             self._held = data[position:]
@@ -125,7 +128,16 @@ class ChunkedBody:
             return b""
         self.done = True
         self.extra = end + 2 < len(data)
-        return b"" if self._plain else _LAST_CHUNK
+        return b"" if self._plain else b"0\r\n%b\r\n" % b"".join(self._kept)
+
+    def _read_trailer(self, line: bytes) -> None:
+        self._trailers -= len(line) + 2
+        match = _FIELD.fullmatch(line)
+        if match is None or self._trailers < 0:
+            raise ValueError("no trailer, or too many")
+        name = match[1]
+        if not self._plain and may_trail(name) and name.lower() not in self._nominated:
+            self._kept += (line, b"\r\n")
 
     def _hold(self, line: bytes) -> None:
         if b"\n" in line or len(line) > _CHUNK_LINE or line[:1] not in b"0123456789abcdefABCDEF":

@@ -9,9 +9,10 @@ from collections.abc import AsyncIterator
 import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.config import STARTUP_FAILURE
-from uvicorn.supervisors import Multiprocess
+from uvicorn.supervisors import multiprocess
 
 from bridge.errors import BridgeError
+from bridge.proxy.inside import InsideProtocol
 from bridge.proxy.limits import Limits
 from bridge.proxy.protocol import BridgeProtocol
 from bridge.serving import OPTIONS, serving
@@ -20,6 +21,7 @@ from bridge.settings.addresses import Address
 PROTOCOL = "bridge.proxy.protocol:BridgeProtocol"
 _BACKLOG = 2048
 _INTERNAL_SHUTDOWN = 5
+_INTERNAL_KEEP_ALIVE = 75  # longer than an engine keeps a connection unused, or it may ask on one that is closing
 
 
 class BridgeServer(uvicorn.Server):
@@ -34,6 +36,17 @@ class BridgeServer(uvicorn.Server):
         for connection in list(self.server_state.connections):
             if isinstance(connection, BridgeProtocol):
                 connection.cut()
+                connection.pool.recorder.settle()
+
+
+class Worker(multiprocess.Process):
+    """uvicorn's, with our server in it."""
+
+    @property
+    def server(self) -> uvicorn.Server:
+        if self._server is None:
+            self._server = BridgeServer(self.config)
+        return self._server
 
 
 def serve(factory: str, listen: Address, workers: int = 1, limits: Limits | None = None) -> int:
@@ -63,7 +76,8 @@ def serve(factory: str, listen: Address, workers: int = 1, limits: Limits | None
         except SystemExit as stopped:  # a failed start, which uvicorn has logged
             return stopped.code if isinstance(stopped.code, int) else 1
         return 0 if server.started else 1
-    supervisor = Multiprocess(config, sockets=[sock])
+    multiprocess.Process = Worker  # type: ignore[misc]  # the supervisor has no other place to say so
+    supervisor = multiprocess.Multiprocess(config, sockets=[sock])
     supervisor.run()
     return 1 if any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes) else 0
 
@@ -78,8 +92,13 @@ async def serve_internal(app: ASGIApp, listen: Address) -> AsyncIterator[Address
     connections over them. An application of its own never answers what belongs on another listener.
     """
     sock = listener(listen, shared=True)
-    options = {"lifespan": "off", "backlog": _BACKLOG, "timeout_graceful_shutdown": _INTERNAL_SHUTDOWN}
-    async with serving(app, sock, http="httptools", **options):
+    options = {
+        "lifespan": "off",
+        "backlog": _BACKLOG,
+        "timeout_graceful_shutdown": _INTERNAL_SHUTDOWN,
+        "timeout_keep_alive": _INTERNAL_KEEP_ALIVE,
+    }
+    async with serving(app, sock, http=InsideProtocol, **options):
         host, port = sock.getsockname()[:2]
         yield Address(host, port)
 

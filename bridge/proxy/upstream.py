@@ -12,10 +12,11 @@ from bridge.errors import Code, Refusal
 from bridge.proxy.deadlines import NEVER, Deadlines
 from bridge.proxy.headers import HeaderPolicy
 from bridge.proxy.limits import Limits
+from bridge.proxy.recorder import UPSTREAM, UPSTREAM_IDLE, Recorder
 from bridge.settings.addresses import Upstream
 
 if TYPE_CHECKING:
-    from bridge.proxy.relay import Relay
+    from bridge.proxy.sending import Sending
 
 
 class UpstreamConnection(asyncio.Protocol):
@@ -25,7 +26,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def __init__(self, pool: UpstreamPool) -> None:
         self.pool = pool
-        self.relay: Relay | None = None
+        self.relay: Sending | None = None
         self.used = False
         self.idle_since = 0.0
         self.write_paused = False
@@ -51,11 +52,18 @@ class UpstreamConnection(asyncio.Protocol):
         else:
             self.transport.abort()  # nobody asked: whatever it is, it must not answer the next request
 
+    def eof_received(self) -> None:
+        """It says no more. What is still on its way to it is for nobody, and must not turn this end into a reset."""
+        relay, self.relay = self.relay, None
+        if relay is not None:
+            relay.platform_gone(None)
+        self.transport.abort()
+
     def connection_lost(self, exc: Exception | None) -> None:
         self.pool.lost(self)
         relay, self.relay = self.relay, None
-        if relay is not None:
-            relay.platform_gone(exc)
+        if relay is not None:  # nor was an end received: TLS that was broken off, where the loop can tell
+            relay.platform_gone(exc or ConnectionAbortedError())
 
     def pause_writing(self) -> None:
         self.write_paused = True
@@ -89,7 +97,8 @@ class UpstreamPool:
     """Opens connections to the platform and keeps unused ones for the next request.
 
     A connection comes back only after both messages on it ended exactly; the relay sees to that. `tls` replaces the
-    default context, which verifies certificate and name against the system's authorities.
+    default context, which verifies certificate and name against the system's authorities; `name` is what the
+    certificate must say, where that is not the host.
     """
 
     def __init__(
@@ -99,12 +108,18 @@ class UpstreamPool:
         limits: Limits | None = None,
         *,
         tls: ssl.SSLContext | None = None,
+        name: str | None = None,
+        recorder: Recorder | None = None,
     ) -> None:
         self.upstream = upstream
         self.policy = policy
         self.limits = limits or Limits()
+        self.recorder = recorder or Recorder()
+        self._counts = self.recorder.counts
+        self.closing = False
         self.deadlines = Deadlines(self.limits.tick)
         self._tls = (tls or ssl.create_default_context()) if upstream.scheme == "https" else None
+        self._name = name or upstream.host
         self._open: set[UpstreamConnection] = set()
         self._dialling = 0
         self._idle: deque[UpstreamConnection] = deque()  # the most recently used on the right
@@ -122,7 +137,9 @@ class UpstreamPool:
             if not repeatable and time.monotonic() - connection.idle_since > self.limits.upstream_fresh:
                 self._idle.append(connection)
                 return None
+            self._counts[UPSTREAM_IDLE] = len(self._idle)
             return connection
+        self._counts[UPSTREAM_IDLE] = 0
         return None
 
     def give(self, connection: UpstreamConnection) -> None:
@@ -133,21 +150,25 @@ class UpstreamPool:
             self._idle.popleft().drop()
         now = connection.idle_since = time.monotonic()
         self._idle.append(connection)
+        self._counts[UPSTREAM_IDLE] = len(self._idle)
         if self.deadline == NEVER:
             self.deadline = now + self.limits.upstream_keep_alive
 
     async def connect(self) -> UpstreamConnection:
         """A new connection. Raises `Refusal` (`upstream_unavailable`) where there is none within `limits.connect`."""
         if len(self._open) + self._dialling >= self.limits.upstream_connections:
+            self.recorder.failed("connections")
             raise Refusal(Code.UPSTREAM_UNAVAILABLE, f"{len(self._open)} connections to the platform are in use")
         self._dialling += 1
         try:
             async with asyncio.timeout(self.limits.connect):
                 return await self._dial()
         except TimeoutError:
+            self.recorder.failed("connect_timeout")
             reason = f"no connection to {self.upstream} within {self.limits.connect:g} s"
             raise Refusal(Code.UPSTREAM_UNAVAILABLE, reason) from None
         except OSError as error:
+            self.recorder.failed("connect")
             raise Refusal(Code.UPSTREAM_UNAVAILABLE, f"no connection to {self.upstream}: {error}") from error
         finally:
             self._dialling -= 1
@@ -157,21 +178,28 @@ class UpstreamPool:
         if to.scheme == "unix":
             _, connection = await loop.create_unix_connection(lambda: UpstreamConnection(self), to.path)
         else:
-            name = to.host if self._tls else None
+            name = self._name if self._tls else None
             _, connection = await loop.create_connection(
                 lambda: UpstreamConnection(self), to.host, to.port, ssl=self._tls, server_hostname=name
             )
         return connection
 
+    @property
+    def relays(self) -> list[Sending]:
+        """What is under way on the connections."""
+        return [connection.relay for connection in self._open if connection.relay is not None]
+
     def opened(self, connection: UpstreamConnection) -> None:
         if not self._open:
             self.deadlines.add(self)
         self._open.add(connection)
+        self._counts[UPSTREAM] = len(self._open)
 
     def lost(self, connection: UpstreamConnection) -> None:
         self._open.discard(connection)
         if connection in self._idle:
             self._idle.remove(connection)
+        self._counts[UPSTREAM], self._counts[UPSTREAM_IDLE] = len(self._open), len(self._idle)
         if not self._open:
             self.deadlines.discard(self)
 
@@ -184,9 +212,11 @@ class UpstreamPool:
 
     async def close(self) -> None:
         """Close every connection. Answers still on their way are cut, so that none looks complete."""
+        self.closing = True
         for connection in list(self._open):
             relay = connection.relay
             connection.drop()
             if relay is not None:
                 relay.platform_gone(ConnectionAbortedError())
         await asyncio.sleep(0)
+        self.recorder.settle()

@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import NamedTuple
 
 import structlog
 from cachetools import TTLCache
@@ -29,10 +28,11 @@ from bridge.session import names
 from bridge.session.names import AtIdp
 from bridge.session.tokens import Tokens
 from bridge.settings.model import Configuration, SessionLife, Tenant
-from bridge.store import integrations, lookups
+from bridge.store import owners
 from bridge.store import sessions as rows
 from bridge.store.engine import Store, length_ms, now_ms
 from bridge.store.lookups import Person
+from bridge.store.owners import Owned
 from bridge.store.sessions import SessionRow
 
 CACHE_SECONDS = 5
@@ -58,13 +58,19 @@ class Entry:
     known_at: int | None = None
     forwards: dict[str | None, Forward] = field(default_factory=dict)
 
-    def confirm(self) -> None:
-        """Raises `Refusal` (`user_unknown`) where the person may be gone by now: the session rests until Kombo says.
+    def rests(self) -> Refusal | None:
+        """A refusal (`user_unknown`) where the person may be gone by now: the session rests until Kombo says.
 
         It does not end, as nothing says that it should.
         """
-        if self.known_at is not None and freshness(self.tenant, self.known_at) == "too_old":
-            raise Refusal(Code.USER_UNKNOWN, f"the session's person is {since(self.known_at)}, which is too long ago")
+        if self.known_at is None or freshness(self.tenant, self.known_at) != "too_old":
+            return None
+        return Refusal(Code.USER_UNKNOWN, f"the session's person is {since(self.known_at)}, which is too long ago")
+
+    def confirm(self) -> None:
+        """Raises `Refusal` where it rests."""
+        if refusal := self.rests():
+            raise refusal
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,15 +92,6 @@ class SignIn:
     issued_at: int | None = None
 
 
-class Living(NamedTuple):
-    """A session that lives, as the state has it."""
-
-    row: SessionRow
-    tenant: Tenant
-    person: Person | None
-    known_at: int | None
-
-
 class Sessions:
     """Opens, finds and ends sessions. `current` gives the configuration in force."""
 
@@ -109,8 +106,11 @@ class Sessions:
 
     def cached(self, cookie: str) -> Entry | None:
         """The live session of a cookie, if this process has just looked it up."""
-        entry = self._cache.get(cookie)
-        return entry if entry and entry.until > time.monotonic() else None
+        try:
+            entry = self._cache[cookie]  # a third of what `get` costs
+        except KeyError:
+            return None
+        return entry if entry.until > time.monotonic() else None
 
     async def find(self, cookie: str) -> Entry | None:
         """The live session of a cookie; None where there is none. Raises `StateError`."""
@@ -123,29 +123,25 @@ class Sessions:
 
     async def _load(self, cookie: str, digest: str) -> Entry | None:
         configuration = self._current()
-        found = await self._store.read(lambda connection: _living(connection, digest, configuration))
-        if found is None:
+        living = await self._store.read(lambda connection: _living(connection, [digest], configuration))
+        if not living:
             return None
-        row, tenant, person, known_at = found
-        remaining = _remaining_ms(row, tenant.session)
-        self._touch_sometimes(row, tenant.session)
+        [entry] = living
+        self._touch_sometimes(entry.row, entry.tenant.session)
         if digest in self._ended:  # while this was being read
             return None
-        entry = Entry(row, tenant, person, until=time.monotonic() + remaining / 1000, known_at=known_at)
         if self._current() is configuration:
             self._cache[cookie] = entry
         return entry
 
     async def standing(self, names: Collection[str]) -> Mapping[str, float]:
-        """See `bridge.exchange.Decider`; a name is a `session_name`."""
-        configuration, ends = self._current(), {}
+        """See `bridge.exchange.Decider`; a name is a `session_name`. At most a few hundred at a time.
 
-        def work(connection: Connection) -> list[Living]:
-            found = (_living(connection, name, configuration) for name in names)
-            return [each for each in found if each is not None]
-
-        for row, tenant, *_ in await self._store.read(work):
-            ends[row.digest] = time.monotonic() + _remaining_ms(row, tenant.session) / 1000
+        A session that rests is not among them: a stream goes on while a new request would be let through.
+        """
+        configuration = self._current()
+        living = await self._store.read(lambda connection: _living(connection, names, configuration))
+        ends = {entry.row.digest: entry.until for entry in living if not entry.rests()}
         return {name: until for name, until in ends.items() if name not in self._ended}
 
     def _touch_sometimes(self, row: SessionRow, life: SessionLife) -> None:
@@ -275,23 +271,19 @@ def session_name(cookie: str) -> str:
     return digest_of(cookie.partition(".")[0])
 
 
-def _living(connection: Connection, digest: str, configuration: Configuration) -> Living | None:
-    """A session with its person, as of when that is known; None where it has ended or nobody may use it."""
-    row = rows.find(connection, digest)
-    tenant = row and configuration.tenants.get(row.tenant)
-    if not row or not tenant or not _same_trust(row, tenant) or _remaining_ms(row, tenant.session) <= 0:
+def _living(connection: Connection, digests: Collection[str], configuration: Configuration) -> list[Entry]:
+    """Those of the sessions that have not ended and that somebody may use."""
+    found = (_entry(owned, configuration) for owned in owners.owned(connection, digests))
+    return [entry for entry in found if entry is not None]
+
+
+def _entry(owned: Owned, configuration: Configuration) -> Entry | None:
+    row, person, known_at = owned
+    tenant = configuration.tenants.get(row.tenant)
+    if not tenant or not _same_trust(row, tenant) or (remaining := _remaining_ms(row, tenant.session)) <= 0:
         return None
-    if row.user_id is None:
-        return Living(row, tenant, None, None) if tenant.unmatched == "pass" else None
-    person, known_at = _person(connection, row, row.user_id)
-    return Living(row, tenant, person, known_at) if person and person.active else None
-
-
-def _person(connection: Connection, row: SessionRow, user_id: str) -> tuple[Person | None, int | None]:
-    """Whose the session is, and as of when that is known."""
-    person = lookups.person(connection, row.integration_id, user_id)
-    ages = integrations.ages(connection, row.integration_id)
-    return person, ages.of_row("users", person.seen_at) if person else None
+    usable = tenant.unmatched == "pass" if row.user_id is None else person is not None and person.active
+    return Entry(row, tenant, person, time.monotonic() + remaining / 1000, known_at) if usable else None
 
 
 def _same_trust(row: SessionRow, tenant: Tenant) -> bool:

@@ -106,6 +106,13 @@ def _host(text: str) -> str:
     return authority(host, port)
 
 
+def _host_name(text: str) -> str:
+    host, port = _host_or_none(text)
+    if not host or port is not None:
+        raise ValueError("write the name as it stands in the certificate, without https:// and port: platform.internal")
+    return host
+
+
 def _http_url(text: str) -> str:
     advice = "write an address such as https://api.kombo.dev/v1, without user, query or fragment"
     if not text.isascii() or not text.isprintable() or any(character in text for character in " ?#\\"):
@@ -140,6 +147,7 @@ def _network(text: str) -> IPv4Network | IPv6Network:
 
 EmailDomain = Annotated[str, AfterValidator(_email_domain)]
 Host = Annotated[str, AfterValidator(_host)]
+HostName = Annotated[str, AfterValidator(_host_name)]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 Network = Annotated[
     IPv4Network | IPv6Network,

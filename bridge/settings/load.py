@@ -11,11 +11,12 @@ from pathlib import Path
 import structlog
 
 from bridge.errors import Problem, SettingsError, StateError
+from bridge.settings import trust
 from bridge.settings.document import read_document
 from bridge.settings.files import Stamp, Watched, shown, stamp
 from bridge.settings.idp import Documents, nothing_fetched
 from bridge.settings.model import Configuration, Service, is_awaited
-from bridge.settings.problems import validated
+from bridge.settings.problems import in_order, validated
 from bridge.settings.settle import Settled, settle
 from bridge.settings.tenant import TenantReading, read_tenant
 
@@ -210,6 +211,11 @@ def _read_service(path: Path, environ: Mapping[str, str], files: Watched) -> Ser
             f"`tenants` is `{document.places['tenants',].written}`: there is no such folder; make it, or name another"
         )
         raise SettingsError(document.problem(("tenants",), message))
+    if wrong := [
+        document.problem(("forwarding", name), f"`forwarding.{name}`: {message}")
+        for name, message in trust.problems(service)
+    ]:
+        raise in_order(wrong)
     return service
 
 

@@ -31,6 +31,7 @@ from bridge.settings.values import (
     HeadBytes,
     HeaderName,
     Host,
+    HostName,
     HttpUrl,
     MetadataSource,
     Method,
@@ -134,7 +135,7 @@ class Forwarding(Frozen):
     upstream_ca: SettingPath | None = None
     """A PEM file of the authorities that an https platform's certificate is verified against, in place of the
     system's."""
-    upstream_name: Word | None = None
+    upstream_name: HostName | None = None
     """The name that an https platform's certificate must have, where that is not the host in `upstream`."""
     log_requests: LogRequests = "except_public"
     """Which requests have a line in the log: `none`, `except_public` (all but those on public routes) or `all`."""

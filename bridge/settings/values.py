@@ -27,7 +27,18 @@ from pydantic import (
 from pydantic_core import CoreSchema, PydanticCustomError
 
 from bridge.hosts import host_and_port, is_loopback
-from bridge.settings.addresses import Address, EmailDomain, Host, HttpUrl, Network, Origin, Upstream, origin, unusable
+from bridge.settings.addresses import (
+    Address,
+    EmailDomain,
+    Host,
+    HostName,
+    HttpUrl,
+    Network,
+    Origin,
+    Upstream,
+    origin,
+    unusable,
+)
 from bridge.settings.written import folder_of, from_text, written_as_text
 
 Slug = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
@@ -305,6 +316,7 @@ __all__ = [
     "HeadBytes",
     "HeaderName",
     "Host",
+    "HostName",
     "HttpUrl",
     "MetadataSource",
     "Method",

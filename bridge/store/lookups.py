@@ -13,6 +13,16 @@ from bridge.store import tables
 from bridge.store.directory import Model, fold
 
 PEOPLE = tables.users.c
+PERSON = (
+    PEOPLE.id,
+    PEOPLE.remote_id,
+    PEOPLE.email,
+    PEOPLE.first_name,
+    PEOPLE.last_name,
+    PEOPLE.status,
+    PEOPLE.seen_at,
+)
+"""What a `Person` is made of, in its order."""
 MANY = 100
 """One more is read than this, so that whoever asks can tell that there are more."""
 MANY_COURSES = 10
@@ -57,9 +67,8 @@ VALUE = bindparam("value", type_=String())
 
 def _people_with(condition: ColumnElement[bool]) -> Select[Any]:
     """Living people by `integration` and `value`. Made once, as every launch asks: building it costs more than it."""
-    row = (PEOPLE.id, PEOPLE.remote_id, PEOPLE.email, PEOPLE.first_name, PEOPLE.last_name, PEOPLE.status)
     return (
-        select(*row, PEOPLE.seen_at)
+        select(*PERSON)
         .where(PEOPLE.integration_id == INTEGRATION, PEOPLE.deleted_at.is_(None), condition)
         .limit(MANY + 1)
     )

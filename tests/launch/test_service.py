@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import time
 from collections import Counter
@@ -62,6 +63,37 @@ async def test_tenant_files_are_reloaded_and_drop_nobodys_session(tmp_path: Path
         stage.deployment.write()
         await until(lambda: len(events(stage, "settings_applied")) == 3)
         assert (await browser.get("/my")).status_code == 303, "for good, though the tenant is back"
+
+
+async def test_a_reload_under_load_drops_nothing(tmp_path: Path) -> None:
+    workers = 2
+    async with open_stage(tmp_path, "--workers", str(workers)) as stage, stage.browser() as browser:
+        await browser.launch("acme", seed.JANE, "/my")
+        cookies = dict(browser.client.cookies)
+        applied, seen = 0, Counter[tuple[int, str | None]]()
+
+        async def visit(client: httpx.AsyncClient) -> None:
+            while applied < 3:
+                answer = await client.get("/my")
+                seen[answer.status_code, dict(answer.json()["headers"]).get("x-kombo-user")] += 1
+
+        async with contextlib.AsyncExitStack() as stack:
+            clients = [
+                await stack.enter_async_context(
+                    httpx.AsyncClient(base_url=stage.origin, headers=PAGE, cookies=cookies, timeout=20)
+                )
+                for _ in range(4)
+            ]
+            visits = [asyncio.create_task(visit(client)) for client in clients]
+            for number in range(3):
+                before = len(events(stage, "settings_applied"))
+                rewrite(stage, "acme", name=f"Acme {number}")
+                rewrite(stage, "globex", gate="library" if number % 2 else "assigned")
+                await until(lambda before=before: len(events(stage, "settings_applied")) >= before + workers)
+                applied += 1
+            await asyncio.wait_for(asyncio.gather(*visits), 30)
+        assert set(seen) == {(200, seed.JANE.id)}
+        assert seen.total() > 100
 
 
 async def test_a_tenant_that_was_never_valid_is_unavailable_while_the_others_serve(tmp_path: Path) -> None:

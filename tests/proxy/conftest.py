@@ -20,6 +20,7 @@ from bridge.exchange import Decision, Forward, Head
 from bridge.proxy.headers import HeaderPolicy
 from bridge.proxy.limits import Limits
 from bridge.proxy.protocol import BridgeProtocol
+from bridge.proxy.recorder import Recorder
 from bridge.proxy.server import BridgeServer
 from bridge.proxy.upstream import UpstreamPool
 from bridge.settings.addresses import Upstream
@@ -65,6 +66,7 @@ class Peer:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader = reader
         self.writer = writer
+        self.trailers: list[bytes] = []  # of the last message read
 
     async def send(self, *pieces: bytes) -> None:
         for piece in pieces:
@@ -98,7 +100,8 @@ class Peer:
         raise AssertionError(f"got {got!r}")
 
     async def message(self, *, bodiless: bool = False) -> tuple[bytes, bytes]:
-        """A head, and its body by Content-Length or chunks (decoded, without trailers)."""
+        """A head, and its body by Content-Length or chunks (decoded; trailers are left in `trailers`)."""
+        self.trailers = []
         head = await self.head()
         if bodiless:
             return head, b""
@@ -106,7 +109,8 @@ class Peer:
             body = b""
             while size := int((await self.until(b"\r\n"))[:-2].partition(b";")[0], 16):
                 body += (await self.exactly(size + 2))[:-2]
-            assert await self.exactly(2) == b"\r\n"
+            while (line := await self.until(b"\r\n")) != b"\r\n":
+                self.trailers.append(line[:-2])
             return head, body
         length = re.search(rb"(?im)^content-length: ([0-9]+)\r$", head)
         return head, await self.exactly(int(length[1])) if length else b""
@@ -243,7 +247,7 @@ async def platform() -> AsyncIterator[Platform]:
 
 @pytest.fixture
 async def start(platform: Platform) -> AsyncIterator[Start]:
-    """Starts a bridge in front of the platform; keyword arguments are `Limits`."""
+    """Starts a bridge in front of the platform; further keyword arguments are `Limits`."""
     async with contextlib.AsyncExitStack() as stack:
 
         async def started(
@@ -251,12 +255,22 @@ async def start(platform: Platform) -> AsyncIterator[Start]:
             upstream: Upstream | None = None,
             policy: HeaderPolicy | None = None,
             upstream_tls: ssl.SSLContext | None = None,
+            upstream_name: str | None = None,
             certificate: str | None = None,
+            send_buffer: int | None = None,
+            recorder: Recorder | None = None,
             **limits: Any,
         ) -> Bridge:
             decisions = Decisions()
             policy = policy or HeaderPolicy(["X-Remote-User"], (), "https://learn.example.com")
-            pool = UpstreamPool(upstream or platform.upstream, policy, Limits(**limits), tls=upstream_tls)
+            pool = UpstreamPool(
+                upstream or platform.upstream,
+                policy,
+                Limits(**limits),
+                tls=upstream_tls,
+                name=upstream_name,
+                recorder=recorder,
+            )
 
             async def app(scope: Any, receive: Any, send: Any) -> None:
                 scope["state"].update(decider=decisions, upstream=pool)
@@ -279,6 +293,8 @@ async def start(platform: Platform) -> AsyncIterator[Start]:
                 ssl_certfile=certificate,
             )
             sock = socket.create_server(("127.0.0.1", 0))
+            if send_buffer:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
             config.load()
             server = BridgeServer(config)  # without its main loop and signal handlers: `shutdown` is called by tests
             server.lifespan = config.lifespan_class(config)

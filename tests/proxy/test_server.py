@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import re
-import signal
 import socket
-import sys
-import time
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -19,11 +14,11 @@ from bridge.errors import BridgeError
 from bridge.exchange import Answer
 from bridge.proxy.server import listener, serve_internal
 from bridge.settings.addresses import Address
+from tests.support.needs import need
 
 from .conftest import OK, Bridge, Peer, Platform
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
-ROOT = Path(__file__).parents[2]
 
 
 async def test_what_is_idle_ends_at_once(bridge: Bridge) -> None:
@@ -33,6 +28,25 @@ async def test_what_is_idle_ends_at_once(bridge: Bridge) -> None:
     await asyncio.wait_for(bridge.server.shutdown(), 2)
     assert await used.rest() == b""
     assert await unused.rest() == b""
+
+
+async def test_what_was_sent_before_anybody_knew_is_answered(bridge: Bridge, platform: Platform) -> None:
+    """Neither a connection's first request nor a further one is lost to a close that crosses it on the way."""
+    fresh, used, slow = await bridge.client(), await bridge.client(), await bridge.client()
+    await used.send(GET)
+    await used.message()
+    await slow.send(GET[:10])
+    await bridge.settled(lambda: len(bridge.connections) == 3)
+    for connection in bridge.connections:
+        connection.shutdown()
+    for client in (fresh, used):
+        await client.send(GET)
+    await slow.send(GET[10:])
+    for client in (fresh, used, slow):
+        head, body = await client.message()
+        assert b"\r\nConnection: close\r\n" in head
+        assert body == b"ok"
+        assert await client.rest() == b""
 
 
 async def test_what_runs_is_finished(bridge: Bridge, platform: Platform) -> None:
@@ -126,143 +140,20 @@ async def test_an_address_that_is_taken_is_said() -> None:
         listener(Address("nowhere.invalid", 1))
 
 
-SERVICE = """
-import os, sys
-from starlette.applications import Starlette
-from starlette.responses import PlainTextResponse
-import contextlib
-from bridge.exchange import Answer, Forward
-from bridge.proxy.headers import HeaderPolicy
-from bridge.proxy.server import serve, serve_internal
-from bridge.proxy.upstream import UpstreamPool
-from bridge.settings.addresses import Address, Upstream
-
-
-class Decisions:
-    def decide(self, head):
-        if head.path == b"/pid":
-            return Answer(PlainTextResponse(str(os.getpid())))
-        return Forward(b"X-Kombo-User: u1\\r\\n")
-
-    def refuse(self, head, refusal):
-        return PlainTextResponse(refusal.reason, refusal.status)
-
-    async def standing(self, sessions):
-        return dict.fromkeys(sessions, float("inf"))
-
-
-def create():
-    @contextlib.asynccontextmanager
-    async def lifespan(app):
-        if "fail" in sys.argv:
-            raise RuntimeError("cannot start")
-        pool = UpstreamPool(Upstream.parse(os.environ["PLATFORM"]), HeaderPolicy())
-        internal = Address.parse(os.environ["INTERNAL"])
-        async with serve_internal(PlainTextResponse("inside"), internal):
-            yield {"decider": Decisions(), "upstream": pool}
-        await pool.close()
-
-    return Starlette(lifespan=lifespan)
-
-
-if __name__ == "__main__":
-    sys.exit(serve("service:create", Address.parse(os.environ["LISTEN"]), int(sys.argv[1])))
-"""
-
-
-class Service:
-    """`serve` in processes of its own."""
-
-    def __init__(self, process: asyncio.subprocess.Process, port: int, internal: int) -> None:
-        self.process = process
-        self.port = port
-        self.internal = internal
-
-    async def client(self, port: int = 0) -> Peer:
-        deadline = time.monotonic() + 20
-        while True:
-            try:
-                return Peer(*await asyncio.open_connection("127.0.0.1", port or self.port))
-            except ConnectionError:
-                assert time.monotonic() < deadline
-                assert self.process.returncode is None
-                await asyncio.sleep(0.05)
-
-    async def stop(self, sign: signal.Signals = signal.SIGTERM) -> int:
-        self.process.send_signal(sign)
-        return await asyncio.wait_for(self.process.wait(), 20)
-
-
-@pytest.fixture
-async def service(tmp_path: Path, platform: Platform, request: pytest.FixtureRequest) -> AsyncIterator[Service]:
-    (tmp_path / "service.py").write_text(SERVICE)
-    ports = []
-    for _ in range(2):
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            ports.append(free.getsockname()[1])
-    environment = os.environ | {
-        "LISTEN": f"127.0.0.1:{ports[0]}",
-        "INTERNAL": f"127.0.0.1:{ports[1]}",
-        "PLATFORM": str(platform.upstream),
-        "PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)]),
-    }
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, str(tmp_path / "service.py"), *request.param, env=environment, stderr=asyncio.subprocess.DEVNULL
-    )
-    yield Service(process, *ports)
-    if process.returncode is None:
-        process.terminate()
-        await asyncio.wait_for(process.wait(), 20)
-
-
-@pytest.mark.asyncio(loop_factories=["asyncio"])
-@pytest.mark.parametrize("service", [["1"]], indirect=True)
-async def test_sigterm_finishes_what_runs_and_exits_with_0(service: Service, platform: Platform) -> None:
-    platform.handler = platform.by_hand
-    client = await service.client()
-    await client.send(GET)
-    peer = await platform.accept()
-    await peer.head()
-    service.process.send_signal(signal.SIGTERM)
-    await asyncio.sleep(0.3)
-    await peer.send(OK)
-    assert (await client.message())[1] == b"ok"
-    client.close()
-    assert await asyncio.wait_for(service.process.wait(), 10) == 0
-
-
-@pytest.mark.asyncio(loop_factories=["asyncio"])
-@pytest.mark.parametrize("service", [["2"]], indirect=True)
-async def test_workers_share_the_port(service: Service, platform: Platform) -> None:
-    pids = set()
-    deadline = time.monotonic() + 20
-    while len(pids) < 2 and time.monotonic() < deadline:
-        client = await service.client()
-        await client.send(b"GET /pid HTTP/1.1\r\nHost: a\r\n\r\n")
-        pids.add((await client.message())[1])
-        client.close()
-    assert len(pids) == 2
-    client = await service.client()
-    await client.send(GET)
-    assert (await client.message())[1] == b"ok"
-    inside = await service.client(service.internal)
-    await inside.send(GET)
-    assert (await inside.message())[1] == b"inside"
-    inside.close()
-    client.close()
-    assert await service.stop() == 0
-
-
-@pytest.mark.asyncio(loop_factories=["asyncio"])
-@pytest.mark.parametrize("service", [["1", "fail"], ["2", "fail"]], indirect=True)
-async def test_a_start_that_fails_is_no_success(service: Service) -> None:
-    code = await asyncio.wait_for(service.process.wait(), 20)
-    assert code in (1, 3)
-
-
 def test_the_room_names_no_other_server() -> None:
     """uvicorn's `http=auto` takes h11 where httptools is missing: three times the cost, and none of this."""
     from bridge.proxy import server
 
     assert server.PROTOCOL == "bridge.proxy.protocol:BridgeProtocol"
     assert not re.search(r"\bauto\b", Path(server.__file__).read_text())
+
+
+async def test_listeners_may_have_an_ipv6_address() -> None:
+    try:
+        async with serve_internal(PlainTextResponse("inside"), Address.parse("[::1]:0")) as address:
+            client = Peer(*await asyncio.open_connection(*address))
+            await client.send(GET)
+            assert (await client.message())[1] == b"inside"
+            client.close()
+    except BridgeError:
+        need(None, "IPv6 on loopback")

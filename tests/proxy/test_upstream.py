@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import datetime
-import ssl
-from ipaddress import ip_address
+import socket
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from bridge.settings.addresses import Upstream
+from tests.support.needs import need
 
 from .conftest import OK, Bridge, Peer, Platform, Start
 
@@ -190,80 +185,57 @@ async def test_the_platform_may_listen_on_a_unix_socket(start: Start, platform: 
     assert platform.connections == 1
 
 
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A key and a certificate of its own for 127.0.0.1, in one file."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "platform")])
-    now = datetime.datetime.now(datetime.UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(hours=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    pem = serialization.Encoding.PEM
-    private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    path = tmp_path_factory.mktemp("tls") / "platform.pem"
-    path.write_bytes(private + made.public_bytes(pem))
-    return path
+async def test_a_unix_socket_that_is_gone(start: Start, platform: Platform, tmp_path: Path) -> None:
+    """Missing, left behind by a platform that has died, or no socket at all."""
+    left = tmp_path / "left.sock"
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(left))
+    (tmp_path / "file").write_text("")
+    for path in (tmp_path / "missing.sock", left, tmp_path / "file"):
+        bridge = await start(upstream=Upstream("unix", path=str(path)))
+        head, _ = await bridge.ask(GET)
+        assert head.startswith(b"HTTP/1.1 502 ")
+        assert str(path) in bridge.decisions.refused[0].reason
 
 
-async def listening_with_tls(platform: Platform, certificate: Path) -> int:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate)
-    server = await asyncio.start_server(platform.connected, "127.0.0.1", 0, ssl=context)
-    platform.servers.append(server)
-    return int(server.sockets[0].getsockname()[1])
-
-
-async def test_the_platform_may_speak_tls(start: Start, platform: Platform, certificate: Path) -> None:
-    port = await listening_with_tls(platform, certificate)
-    trusting = ssl.create_default_context(cafile=str(certificate))
-    bridge = await start(upstream=Upstream("https", "127.0.0.1", port), upstream_tls=trusting)
-    body = bytes(2_000_000)
-    platform.answers = [b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)]
+async def test_a_unix_socket_that_comes_back(start: Start, platform: Platform, tmp_path: Path) -> None:
+    path = tmp_path / "platform.sock"
+    bridge = await start(upstream=Upstream("unix", path=str(path)))
     for _ in range(2):
-        assert (await bridge.ask(GET))[1] == body
-    assert platform.connections == 1
+        assert (await bridge.ask(GET))[0].startswith(b"HTTP/1.1 502 ")
+        server = await asyncio.start_unix_server(platform.connected, str(path))
+        platform.servers.append(server)
+        assert (await bridge.ask(GET))[1] == b"ok"
+        server.close()
+        path.unlink()
+        for peer in platform.peers:
+            peer.close()
+        await bridge.settled(lambda: not bridge.pool._open)
 
 
-async def test_tls_is_verified(start: Start, platform: Platform, certificate: Path) -> None:
-    port = await listening_with_tls(platform, certificate)
-    bridge = await start(upstream=Upstream("https", "127.0.0.1", port))
-    head, _ = await bridge.ask(GET)
-    assert head.startswith(b"HTTP/1.1 502 ")
-    assert "certificate" in bridge.decisions.refused[0].reason
-    assert platform.requests == []
+async def test_the_platform_may_have_an_ipv6_address(start: Start, platform: Platform) -> None:
+    try:
+        server = await asyncio.start_server(platform.connected, "::1", 0)
+    except OSError:
+        need(None, "IPv6 on loopback")
+        return
+    platform.servers.append(server)
+    bridge = await start(upstream=Upstream.parse(f"http://[::1]:{server.sockets[0].getsockname()[1]}"))
+    assert (await bridge.ask(GET))[1] == b"ok"
+    assert b"\r\nHost: a\r\n" in platform.requests[0][0]
 
 
-async def test_the_name_is_verified(start: Start, platform: Platform, certificate: Path) -> None:
-    port = await listening_with_tls(platform, certificate)
-    trusting = ssl.create_default_context(cafile=str(certificate))
-    bridge = await start(upstream=Upstream("https", "localhost", port), upstream_tls=trusting)
-    head, _ = await bridge.ask(GET)
-    assert head.startswith(b"HTTP/1.1 502 ")
-    assert platform.requests == []
+async def test_a_connection_that_dies_while_it_is_taken_costs_no_request(bridge: Bridge, platform: Platform) -> None:
+    """The platform closes what it has kept for too long just when the next request is on its way."""
 
+    async def handler(peer: Peer) -> None:
+        platform.requests.append(await peer.message())
+        await peer.send(OK)
+        peer.close()
 
-async def test_clients_may_speak_tls(start: Start, platform: Platform, certificate: Path) -> None:
-    bridge = await start(certificate=str(certificate))
-    context = ssl.create_default_context(cafile=str(certificate))
-    reader, writer = await asyncio.open_connection("127.0.0.1", bridge.port, ssl=context)
-    client = Peer(reader, writer)
-    bridge.clients.append(client)
-    await client.send(GET)
-    assert (await client.message())[1] == b"ok"
-    await client.send(b"GET / HTTP/2.0\r\n\r\n")
-    head, _ = await client.message()
-    assert head.startswith(b"HTTP/1.1 400 ")
-    assert bridge.decisions.asked[0].secure
+    platform.handler = handler
+    for _ in range(100):
+        assert (await bridge.ask(GET))[1] == b"ok"
 
 
 @pytest.mark.parametrize("framing", [b"Content-Length: 3\r\n\r\nabc", b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"])

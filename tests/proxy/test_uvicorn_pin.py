@@ -13,12 +13,13 @@ import httptools
 import uvicorn
 from uvicorn.protocols.http import flow_control
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
-from uvicorn.supervisors import Multiprocess
+from uvicorn.supervisors import Multiprocess, multiprocess
 
 from bridge.proxy.answer import Answering
 from bridge.proxy.flow import Flow
 from bridge.proxy.protocol import BridgeProtocol
 from bridge.proxy.reader import RequestReader
+from bridge.proxy.server import BridgeServer, Worker
 
 
 def parameters(function: object) -> list[str]:
@@ -97,6 +98,11 @@ def test_the_server() -> None:
     assert parameters(uvicorn.Server.shutdown) == ["self", "sockets"]
     assert "_captured_signals" in inspect.getsource(uvicorn.Server.__init__)
     assert "processes" in inspect.getsource(Multiprocess.__init__)
+    # Every worker is made by this name, which `serve` puts its own class behind.
+    assert inspect.getsource(Multiprocess).count(" Process(") == 4
+    assert not re.search(r"\bServer\(", inspect.getsource(Multiprocess))
+    assert "self.server.run(sockets)" in inspect.getsource(multiprocess.Process.target)
+    assert type(Worker(uvicorn.Config("x:y"), []).server) is BridgeServer
 
 
 def test_the_parser() -> None:

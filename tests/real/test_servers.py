@@ -13,7 +13,7 @@ import re
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Awaitable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ from bridge.front.routes import RouteTable
 from bridge.proxy.names import reading
 from bridge.settings.addresses import Upstream
 from tests.hostile.test_servers import COMPLETIONS, ROUTES, route
-from tests.proxy.conftest import IDENTITY, Bridge, Start, platform, start  # noqa: F401  # fixtures
+from tests.proxy.conftest import IDENTITY, Bridge, Decisions, Start, platform, start  # noqa: F401  # fixtures
 from tests.support.needs import need
 from tests.support.processes import free_port, started
 
@@ -139,7 +139,20 @@ async def put(bridge: Bridge, sent: bytes) -> bytes:
     return answer
 
 
-async def test_only_what_was_decided_on_is_seen(start: Start, server: Server) -> None:  # noqa: F811  # the fixture
+class Numbered(Decisions):
+    """Every request has an identity of its own, so that one which is seen with another's request shows."""
+
+    def decide(self, head: Head) -> Decision | Awaitable[Decision]:
+        super().decide(head)
+        return Forward(b"X-Kombo-User: u%d\r\nX-Kombo-Tenant: acme\r\n" % len(self.asked))
+
+
+async def test_only_what_was_decided_on_is_seen(
+    start: Start,  # noqa: F811  # the fixture
+    server: Server,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tests.proxy.conftest.Decisions", Numbered)
     bridge = await start(upstream=Upstream("http", "127.0.0.1", server.port))
     before = len(server.seen())
     cases = [request(case, number) for number, case in enumerate([*REQUESTS, *FRAMINGS])]
@@ -150,15 +163,20 @@ async def test_only_what_was_decided_on_is_seen(start: Start, server: Server) ->
             bridge, b"GET /after/%d HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n" % number
         )
     seen = server.seen()[before:]
-    decided = Counter(_decided(head) for head in bridge.decisions.asked)
-    assert Counter((one.method, unquote(one.target), one.host) for one in seen) - decided == Counter()
-    assert [one for one in seen if one.identity != {b"x-kombo-user": "u1", b"x-kombo-tenant": "acme"}] == []
+    decided = Counter(_decided(head, number) for number, head in enumerate(bridge.decisions.asked, 1))
+    assert Counter(map(_seen, seen)) - decided == Counter()
+    assert {one.identity.get(b"x-kombo-tenant") for one in seen} == {"acme"}
+    assert {name for one in seen for name in one.identity} == {b"x-kombo-user", b"x-kombo-tenant"}
     assert len(seen) > len(REQUESTS) / 2
 
 
-def _decided(head: Head) -> tuple[str, str, str]:
+def _decided(head: Head, number: int) -> tuple[str, str, str, str]:
     host = head.fields[b"host"][0].strip(b" \t")
-    return head.method.decode(), unquote(head.target.decode("latin-1")), host.decode()
+    return head.method.decode(), unquote(head.target.decode("latin-1")), host.decode(), f"u{number}"
+
+
+def _seen(one: Seen) -> tuple[str, str, str, str]:
+    return one.method, unquote(one.target), one.host, one.identity.get(b"x-kombo-user", "")
 
 
 class ByPath:

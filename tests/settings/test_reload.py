@@ -305,6 +305,16 @@ async def test_the_watch_outlives_what_nobody_foresaw(folder: Folder) -> None:
     assert [entry["event"] for entry in logs].count("settings_reload_failed") == 1
 
 
+@pytest.mark.parametrize("line", ["{idle: 1m}", "{connections: 7}", "{log_requests: none}"])
+def test_limits_of_forwarding_wait_for_a_restart_and_say_so(folder: Folder, follower: Follower, line: str) -> None:
+    before = follower.files.configuration.service.forwarding
+    folder.service(f"forwarding: {line}")
+    assert follower.look() is None
+    (entry,) = follower.logged("settings_need_restart")
+    assert (entry["settings"], entry["log_level"]) == (["forwarding"], "warning")
+    assert follower.files.configuration.service.forwarding == before
+
+
 def test_a_bad_start_is_an_error(folder: Folder) -> None:
     folder.service("audiance: x")
     with pytest.raises(SettingsError, match="audiance"):
