@@ -358,4 +358,4 @@ async def test_nothing_is_kept_of_what_has_ended(bridge: Bridge, watch: Watch) -
     await bridge.settled(lambda: not bridge.pool.relays)
     await asyncio.sleep(0.1)
     gc.collect()
-    assert not [each for each in gc.get_objects() if type(each) is Relay]
+    assert not [each for each in gc.get_objects() if type(each) is Relay and each._pool is bridge.pool]
