@@ -9,8 +9,10 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gen
 	--no-emit-index-url
 INSTALLED := $(VENV)/.installed
 DEVELOPED := $(VENV)/.developed
+# Engines that stand in front of a platform and that the distribution has not, in an environment of their own.
+ENGINES := tests/real/servers/engines/.venv
 
-.PHONY: demo test long fuzz lint format bench lock clean
+.PHONY: demo test long fuzz lint format bench engines lock clean
 
 demo: $(INSTALLED)
 	$(BIN)/kombo-bridge demo
@@ -35,11 +37,15 @@ format: $(DEVELOPED)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# Without Envoy its line stays empty.
 bench: $(DEVELOPED)
+	-$(MAKE) --silent engines
 	$(BIN)/python -m bench.forwarding
 	$(BIN)/python -m bench.saml
 	$(BIN)/python -m bench.tenants
 	$(BIN)/python -m bench.directory
+
+engines: $(ENGINES)/.installed
 
 # Locked for every platform and Python that the project supports; hashes only, so any index may serve the files.
 lock: $(DEVELOPED)
@@ -60,6 +66,11 @@ $(VENV)/bin/python:
 $(INSTALLED): requirements/runtime.txt pyproject.toml | $(VENV)/bin/python
 	$(PIP) install $(WHEELS) -r requirements/runtime.txt -r requirements/build.txt
 	$(PIP) install --no-deps --no-build-isolation --editable .
+	touch $@
+
+$(ENGINES)/.installed: requirements/engines.txt
+	test -x $(ENGINES)/bin/python || $(PYTHON) -m venv $(ENGINES)
+	$(ENGINES)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	touch $@
 
 $(DEVELOPED): requirements/dev.txt $(INSTALLED)
