@@ -18,6 +18,7 @@
     refusals      where a refusal becomes a page or a problem document, and a log line
     application   everything under `/_bridge/`
     internal      the internal listener
+    forward_auth  the same decision for another proxy that asks for it; dialects are the words in which each one asks
 
 Read it from `front` onwards.
 """

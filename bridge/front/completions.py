@@ -82,6 +82,11 @@ class Watch:
         reports = self._reports(status, told)
         return self.completions.record(self, reports) if reports else None
 
+    def entered(self) -> None:
+        """The request was let in, where another proxy forwards it and nobody hears of the answer."""
+        if self.launched:
+            self.launched()
+
     def _reports(self, status: int, told: Sequence[Header]) -> list[Report]:
         reports: list[Report] = []
         if told and self.believes_header and 200 <= status < 300:

@@ -35,7 +35,7 @@ from bridge.settings.model import Configuration, Tenant
 from bridge.stamp.headers import Stamp
 from bridge.stamp.identity import Access
 
-ANONYMOUS_SECONDS = 20
+ANONYMOUS_SECONDS = 5
 _NEVER = (0.0, Forward(b""))
 COURSES_REMEMBERED = 64
 
@@ -222,7 +222,7 @@ class Front:
 
     async def _refuse_learner(self, head: Head, refusal: Refusal, entry: Entry | None, course: str | None) -> Response:
         words, wait = reference(), None
-        if entry and course and refusal.code is Code.NOT_ENROLLED:
+        if entry and course and refusal.code is Code.NOT_ENROLLED and not head.rehearsal:
             wait = await self._waiting.refused(entry, course, words)
         return self.refusals.answer(
             head,

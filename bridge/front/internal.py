@@ -1,7 +1,8 @@
-"""The internal listener: health, readiness, metrics, the public keys, and what the platform reports.
+"""The internal listener: health, readiness, metrics, the public keys, what the platform reports, and forward-auth.
 
 The bearer token guards what writes. Health, metrics and keys stay open to whoever reaches the listener: what asks them
-(load balancers, Prometheus, JWT libraries) seldom has a token, and none of them names a person.
+(load balancers, Prometheus, JWT libraries) seldom has a token, and none of them names a person. Forward-auth says no
+more than the cookies that it is shown.
 """
 
 from __future__ import annotations
@@ -10,8 +11,10 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bridge.errors import StateError
+from bridge.front import forward_auth
 from bridge.front.application import jwks_response
 from bridge.front.completion_endpoint import CompletionEndpoint
 from bridge.front.front import Front
@@ -22,7 +25,7 @@ from bridge.store.engine import Store
 
 def internal(
     front: Front, store: Store, keys: HeldKeys, metrics: Metrics, completions: CompletionEndpoint | None = None
-) -> Starlette:
+) -> ASGIApp:
     """`/health` says that the process lives, `/ready` that it can serve; `/metrics` is for Prometheus.
 
     `completions` is None where no token is set: then there is no such URL.
@@ -47,7 +50,8 @@ def internal(
     async def jwks(request: Request) -> Response:
         return jwks_response(request, keys.ring.jwks)
 
-    return Starlette(
+    asked = forward_auth.ForwardAuth(front)
+    application = Starlette(
         routes=[
             Route("/health", health),
             Route("/ready", ready),
@@ -56,3 +60,10 @@ def internal(
             *([Route("/completions", completions.answer, methods=["POST"])] if completions else []),
         ],
     )
+
+    async def dispatch(scope: Scope, receive: Receive, send: Send) -> None:
+        """Forward-auth before the router, which would look at every route for every request of a platform."""
+        app = asked if scope["path"].startswith(forward_auth.PATH) else application
+        await app(scope, receive, send)
+
+    return dispatch

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import json
 import re
-
-import msgspec
 
 from bridge.session.sessions import Entry
 from bridge.stamp.identity import Access, Learner
@@ -37,9 +36,10 @@ def learner(entry: Entry) -> Learner:
 def logged(learner: Learner, access: Access | None) -> bytes:
     """The members of a log line that say whose a request is (`bridge.exchange.Forward`). Ids only: no name, no address.
 
-    Made once for a session and a course, so that a request's line costs no more than copying them.
+    Made once for a session and a course, so that a request's line costs no more than copying them. As in all lines,
+    what is not printable ASCII is escaped: a terminal could take it for more than text.
     """
     said = {"tenant": learner.tenant, "user": learner.user_id}
     if access is not None:
         said |= {"course": access.course, "gate": access.gate}
-    return msgspec.json.encode(said)[1:-1]
+    return json.dumps(said)[1:-1].encode("ascii")

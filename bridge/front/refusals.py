@@ -44,7 +44,8 @@ class Refusals:
         as a form that was sent is not to be sent again. `usual` is for the page (`Pages.refusal`).
         """
         words = reference or new_reference()
-        _log(head, refusal, words, tenant)
+        if not head.rehearsal:
+            _log(head, refusal, words, tenant)
         own = [("Bridge-Error", str(refusal.code)), *cookies]
         if look_again_after is not None:
             own.append(("Retry-After", str(look_again_after)))

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 
 from bridge.errors import Code, Refusal
 from bridge.exchange import Head
 from bridge.front import queries
+from bridge.front.classes import PathClass, classes_id, path_classes
 from bridge.front.cookies import TENANT, Cookies
 from bridge.front.logins import login_path
 from bridge.front.paths import PathDecider
 from bridge.front.places import Place, Places
 from bridge.front.routes import RouteTable
 from bridge.settings.model import Configuration, Tenant
+from bridge.stamp.headers import NAMES, listed
 
 
 class Rules:
@@ -25,6 +28,16 @@ class Rules:
         self.keeps_fragments = configuration.service.keep_fragment
         self.former_acs = _former_acs(configuration)
         self._cookies = cookies
+
+    @cached_property
+    def classes_id(self) -> str:
+        """By which it is known whether an engine that keeps answers still goes by these routes."""
+        return classes_id(classes(self.configuration), self.configuration.service.tenant_parameter)
+
+    @cached_property
+    def written_names(self) -> bytes:
+        """By which it is known whether an engine still knows all identity headers."""
+        return listed((*NAMES, *self.configuration.service.headers)).encode()
 
     def tenant(self, slug: str) -> Tenant:
         """Raises `Refusal`: `tenant_unavailable` where there is one that cannot be served, else `tenant_unknown`."""
@@ -64,6 +77,13 @@ class Rules:
     def login_url(self, tenant: Tenant, **fields: str) -> str:
         """Where the tenant's login starts, with a query of the fields: on the origin that has its ACS."""
         return self.configuration.login_origin(tenant) + login_path(tenant, **fields)
+
+
+def classes(configuration: Configuration) -> tuple[PathClass, ...]:
+    """Which paths are let in alike under this configuration."""
+    service = configuration.service
+    doors = (path.decode() for _, path in _former_acs(configuration))
+    return path_classes(service.routes, service.completions, doors)
 
 
 def _former_acs(configuration: Configuration) -> Mapping[tuple[str, bytes], tuple[Tenant, ...]]:
