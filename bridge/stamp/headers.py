@@ -3,10 +3,26 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from bridge.stamp.assertion import Signer
 from bridge.stamp.identity import Access, Learner
+
+_VALUES: Mapping[str, Callable[[Learner | None, Access | None], str | None]] = {
+    "X-Kombo-User": lambda learner, _: learner.user_id if learner else None,
+    "X-Kombo-Remote-Id": lambda learner, _: learner.remote_id if learner else None,
+    "X-Kombo-Tenant": lambda learner, _: learner.tenant if learner else None,
+    "X-Kombo-Integration": lambda learner, _: learner.integration_id if learner else None,
+    "X-Kombo-Email": lambda learner, _: learner.email if learner else None,
+    "X-Kombo-Name": lambda learner, _: learner.name if learner else None,
+    "X-Kombo-Course": lambda _, access: access.course if access else None,
+    "X-Kombo-Enrollment": lambda _, access: access.enrollment if access else None,
+    "X-Kombo-Progression": lambda _, access: access.progression if access else None,
+}
+_ASSERTION = "X-Kombo-Assertion"
+
+NAMES = (*_VALUES, _ASSERTION)
+"""Every header of the contract's (section 5), in the order in which they are written."""
 
 
 class Stamp:
@@ -22,21 +38,17 @@ class Stamp:
     def block(self, learner: Learner | None, access: Access | None = None) -> bytes:
         """Header lines, each ended by CRLF. Every name is always written; what there is nothing to say of is empty."""
         token = self._signer.sign(learner, access, int(self._clock()))
-        lines = {
-            "X-Kombo-User": learner and learner.user_id,
-            "X-Kombo-Remote-Id": learner and learner.remote_id,
-            "X-Kombo-Tenant": learner and learner.tenant,
-            "X-Kombo-Integration": learner and learner.integration_id,
-            "X-Kombo-Email": learner and learner.email,
-            "X-Kombo-Name": learner and learner.name,
-            "X-Kombo-Course": access and access.course,
-            "X-Kombo-Enrollment": access and access.enrollment,
-            "X-Kombo-Progression": access and access.progression,
-            "X-Kombo-Assertion": token,
+        lines: dict[str, str | None] = {name: value(learner, access) for name, value in _VALUES.items()} | {
+            _ASSERTION: token
         }
         for name, claim in self._extra.items():
-            lines[name] = learner and _claim(learner, claim)
+            lines[name] = _claim(learner, claim) if learner else None
         return "".join(f"{name}: {encode(value or '')}\r\n" for name, value in lines.items()).encode("ascii")
+
+
+def listed(names: Iterable[str]) -> str:
+    """Names of headers as one value, the same for the same names."""
+    return ",".join(sorted(map(str.lower, names)))
 
 
 def _claim(learner: Learner, claim: str) -> str | None:
