@@ -21,7 +21,7 @@ test: $(DEVELOPED)
 	$(BIN)/python -m pytest -n auto --dist loadfile
 
 long: $(DEVELOPED)
-	$(BIN)/python -m pytest -m long tests/long
+	$(BIN)/python -m pytest -m long
 
 # Broken messages in numbers; `make fuzz EXAMPLES=1000000` for a night of it.
 EXAMPLES ?= 20000

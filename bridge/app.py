@@ -57,7 +57,7 @@ from bridge.proxy.headers import HeaderPolicy
 from bridge.proxy.limits import Limits
 from bridge.proxy.recorder import LAYOUT, Recorder
 from bridge.proxy.requestlog import RequestLog
-from bridge.proxy.server import listener, serve_internal
+from bridge.proxy.server import serve_internal, try_both
 from bridge.proxy.upstream import UpstreamPool
 from bridge.proxy.vigil import Vigil
 from bridge.session.sessions import Sessions
@@ -167,7 +167,7 @@ def _request_log(service: Service, policy: HeaderPolicy, lines: Lines | None) ->
     return None if lines is None or which == "none" else RequestLog(lines, which, policy.client)
 
 
-async def rehearse(configuration: Configuration, inside: Address) -> None:
+async def rehearse(configuration: Configuration, public: Address, inside: Address) -> None:
     """Raises the `BridgeError` that would end every worker: said by one process, it is one line and no traceback."""
     service = configuration.service
     store = Store(service.state)
@@ -175,7 +175,7 @@ async def rehearse(configuration: Configuration, inside: Address) -> None:
         await Keys(store, Seal(_secrets(service)), lambda: configuration).load()
     finally:
         store.close()
-    listener(inside, shared=True).close()
+    try_both(public, inside)
 
 
 @contextlib.asynccontextmanager

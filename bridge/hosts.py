@@ -18,6 +18,15 @@ def is_loopback(host: str) -> bool:
         return host == "localhost" or host.endswith(".localhost")
 
 
+def is_address(host: str) -> bool:
+    """Whether a host is an IP address rather than a name."""
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
 def host_and_port(text: str) -> tuple[str, int | None]:
     """Split `host[:port]`; the host in lower case, without the brackets of IPv6. Raises `ValueError`.
 

@@ -110,7 +110,13 @@ class Lines:
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
-        """Other workers write to the same pipe: none of them gets in between two halves of a line."""
+        """Other workers write to the same pipe: none of them gets in between two halves of a line.
+
+        A regular file takes all at once, and whoever may read it could hold a lock on it for ever.
+        """
+        if self._is_file:
+            yield
+            return
         with contextlib.suppress(OSError):  # not every kind of file has locks
             fcntl.lockf(self._descriptor, fcntl.LOCK_EX)
         try:

@@ -167,3 +167,21 @@ def test_lines_from_several_threads() -> None:
         read = file.read().splitlines()
     assert len(read) == 600
     assert {len(set(line)) for line in read} == {1}
+
+
+def test_nobody_locks_a_file_against_its_writer(tmp_path: Path) -> None:
+    """As whoever may read it could: locks do not ask for more."""
+    path = tmp_path / "log"
+    path.touch()
+    script = "import fcntl, sys; fcntl.lockf(open(sys.argv[1]), fcntl.LOCK_SH); print(flush=True); sys.stdin.read()"
+    command = [sys.executable, "-c", script, str(path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as reader, path.open("ab") as file:
+        assert reader.stdout is not None
+        assert reader.stdout.readline() == b"\n"
+        lines = Lines(file.fileno())
+        assert lines.put(b"line\n", 1)
+        written = lines.wait(WAIT)
+        assert reader.stdin is not None
+        reader.stdin.close()
+    assert written
+    assert path.read_bytes() == b"line\n"

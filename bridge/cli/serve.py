@@ -46,7 +46,7 @@ def serve(
             "without internal_token the internal listener must be on loopback", param_hint="--internal-listen"
         )
     migrate(configuration.service.state)
-    asyncio.run(service.rehearse(configuration, internal))
+    asyncio.run(service.rehearse(configuration, address, internal))
     os.environ[service.CONFIG] = str(config.resolve())
     os.environ[service.INTERNAL_LISTEN] = str(internal)
     limits = Limits.of(configuration.service.forwarding)
@@ -55,6 +55,7 @@ def serve(
         os.environ.pop(service.TALLIES, None)
         if workers > 1:
             os.environ[service.TALLIES] = str(stack.enter_context(shared(LAYOUT, workers)))
+            stack.enter_context(logs.in_background())  # or whoever watches over the workers would wait for its reader
         failed = run("bridge.app:create", address, workers=workers, limits=limits)
     raise typer.Exit(1 if failed else 0)
 

@@ -6,7 +6,8 @@
                   nginx            X-Original-Method, X-Original-URI ($request_uri), Host (the client's)
                   traefik, caddy   X-Forwarded-Method, X-Forwarded-Uri, X-Forwarded-Host; its own Host says nothing
                   envoy            its own method and Host, and as its target /auth/envoy with the client's behind it
-    let in      200, empty. X-Accel-Expires (nginx alone: seconds for which it may be kept, 0: not at all),
+    let in      200, empty. X-Accel-Expires (nginx alone: for how many seconds it may be kept, which nginx does for up
+                to one more; 0: not at all),
                 Cache-Control: no-store, Bridge-Whose: public|anonymous|learner|course, Cookie (the client's without
                 ours, empty where nothing is left), and every identity header, empty ones included
     turned away nginx              401 or 403, empty, X-Accel-Expires: 0, Bridge-Status with the real status and
@@ -19,8 +20,8 @@
 What a 200 depends on, and so what a cache has to keep apart: method, Host, the whole target, and all Cookie headers;
 also, where the query names a tenant or Sec-Purpose says prefetch, whatever makes a page load of a request. Refusals
 must not be kept. An engine that lets targets share an answer says in X-Bridge-Routes which routes it goes by
-(`bridge.front.classes`); while those are not the ones in force, its X-Accel-Expires is 0. One that removes headers by name says in
-X-Bridge-Headers which identity headers it knows; with others than the bridge writes, nothing is let in.
+(`bridge.front.classes`); while those are not the ones in force, its X-Accel-Expires is 0. One that removes headers by
+name says in X-Bridge-Headers which identity headers it knows; with others than the bridge writes, nothing is let in.
 
 The decision is the proxy's own, for the same head. What the platform answers is not heard of here, so rules on
 `completions:` and `completion_header` do nothing, and `on_launch: enroll` begins when a request is let in.
@@ -52,8 +53,8 @@ from bridge.settings.model import Service
 
 PATH: Final = "/auth/"
 KEPT_SECONDS: Final = 15
-"""How long an engine may keep an answer. With the five seconds of our own caches, a session's end is noticed, and what
-is signed is used, within the twenty of the contract."""
+"""For how long after its question an answer may be used again. With the five seconds of our own caches, a session's end
+is noticed, and what is signed is used, within the twenty of the contract."""
 DECISION_SECONDS: Final = 30
 """For whatever a decision waits for, each of which has a limit of its own below this one."""
 
@@ -61,6 +62,8 @@ ROUTES: Final = b"x-bridge-routes"
 """The header by which an engine says the routes that its configuration was made for (`Rules.classes_id`)."""
 NAMES: Final = b"x-bridge-headers"
 """Likewise the identity headers, `Rules.written_names`."""
+_NAMES_PATH: Final = b"/headers/"
+_WARN_SECONDS: Final = 60.0
 
 # Envoy puts the client's target behind it whatever that is.
 _PREFIX: Final = re.compile(rb"/auth/(envoy|[a-z]+(?=[/?]|\Z))")
@@ -77,10 +80,11 @@ class ForwardAuth:
         self._front = front
         self._limits: Limits | None = None
         self._outdated: Rules | None = None
+        self._warn_at = 0.0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The scope is that of `bridge.proxy.inside`, which has the target as it was sent."""
-        target = scope["state"]["target"]
+        asked, target = time.monotonic(), scope["state"]["target"]
         prefix = _PREFIX.match(target)
         dialect = DIALECTS.get(prefix[1]) if prefix else None
         if prefix is None or dialect is None:
@@ -88,7 +92,7 @@ class ForwardAuth:
             return
         head, decision = await self._decision(dialect, target[prefix.end() :], scope)
         if type(decision) is Forward:
-            await self._let_in(dialect, head, decision, send)
+            await self._let_in(dialect, head, decision, asked, send)
         else:
             assert type(decision) is Answer
             await self._turn_away(dialect, head, decision, scope, receive, send)
@@ -100,7 +104,7 @@ class ForwardAuth:
             _say_what_is_not_heard(service)
         head = Head(b"GET", PATH.encode() + dialect.name.encode(), scope["headers"])
         try:
-            self._check_names(head)
+            self._check_names(dialect, head, behind)
             head = dialect.head(scope["method"].encode("ascii"), behind, scope["headers"])
             check(head, self._limits)
             check_size(head, self._limits)
@@ -117,34 +121,48 @@ class ForwardAuth:
             late = Refusal(Code.USER_UNKNOWN, f"no decision within {DECISION_SECONDS} s")
             return head, Answer(self._front.refuse(head, late))
 
-    def _check_names(self, head: Head) -> None:
+    def _check_names(self, dialect: Dialect, head: Head, behind: bytes) -> None:
         """Raises `Refusal` where the engine would let a client write a header that the bridge writes by now."""
-        said = head.fields.get(NAMES)
-        if said is not None and said != [self._front.rules.written_names]:
-            hint = "make its configuration anew with `kombo-bridge generate`"
-            reason = f"the proxy goes by other `headers:` than bridge.yaml: {hint}"
-            raise Refusal(Code.REQUEST_MALFORMED, reason, status=403, retry="/")
+        said = list(head.fields.get(NAMES, ()))
+        if dialect.target is not None and behind.startswith(_NAMES_PATH):
+            said.append(behind.removeprefix(_NAMES_PATH))
+        if said in ([], [self._front.rules.written_names]):
+            return
+        if time.monotonic() >= self._warn_at:
+            self._warn_at = time.monotonic() + _WARN_SECONDS
+            log.warning(
+                "engine_outdated",
+                engine=dialect.name,
+                reason="its configuration was made for other `headers:` than bridge.yaml has, so nothing is let in: "
+                f"make it anew with `kombo-bridge generate {dialect.name}`",
+            )
+        head.rehearsal = True  # said above, and not for each request
+        raise Refusal(Code.USER_UNKNOWN, "the proxy goes by other identity headers", retry="/")
 
-    async def _let_in(self, dialect: Dialect, head: Head, forward: Forward, send: Send) -> None:
+    async def _let_in(self, dialect: Dialect, head: Head, forward: Forward, asked: float, send: Send) -> None:
         if isinstance(forward.witness, Watch):
             forward.witness.entered()
         whose = (b"bridge-whose", forward.whose.encode())
         headers = [_NO_STORE, whose, *_lines(forward.identity), _cookie(head), _EMPTY]
         if dialect.hands_over:  # first, as nginx before 1.23 goes by the first of the two headers on caching
-            headers.insert(0, (b"x-accel-expires", b"%d" % self._kept_seconds(head, forward)))
+            headers.insert(0, (b"x-accel-expires", b"%d" % self._kept_seconds(head, forward, asked)))
         await _respond(send, 200, headers)
 
-    def _kept_seconds(self, head: Head, forward: Forward) -> int:
-        """What is prefetched is no launch; kept, its answer would hide the launch that follows.
+    def _kept_seconds(self, head: Head, forward: Forward, asked: float) -> int:
+        """What to say, which is one less than is meant: nginx counts whole seconds, and keeps through the last of them.
+
+        What is prefetched is no launch; kept, its answer would hide the launch that follows.
 
         An engine that lets paths share an answer says by which routes; under others, paths may differ that it takes
         for alike.
         """
         if is_prefetched(head) or not self._goes_by_the_routes(head):
             return 0
-        if forward.until is None:
-            return KEPT_SECONDS
-        return max(0, min(KEPT_SECONDS, int(forward.until - time.monotonic())))
+        now = time.monotonic()
+        left = KEPT_SECONDS - int(now - asked)
+        if forward.until is not None:
+            left = min(left, int(forward.until - now))
+        return max(0, left - 1)
 
     def _goes_by_the_routes(self, head: Head) -> bool:
         rules = self._front.rules

@@ -14,18 +14,17 @@ from datetime import timedelta
 from typing import Any, Final
 
 from bridge.front.forward_auth import DECISION_SECONDS
-from bridge.generate.plan import BODILESS, Plan, Unwritable, in_seconds
+from bridge.generate.plan import BODILESS, INSIDE_IDLE, Plan, Unwritable, in_seconds
 from bridge.generate.templates import templates
 from bridge.hosts import authority
 from bridge.proxy.names import SHARED_CACHE_KNOWN
 from bridge.settings.addresses import Upstream
+from bridge.stamp.headers import listed
 
 _PLAIN = re.compile(r"[A-Za-z0-9/._:\[\]-]+")
 _MEANS_SOMETHING: Final = frozenset('"`{}\\')
 _ODD: Final = "_.!#$%&'*+^`|~"
 """What may stand in a header's name (RFC 9110, 5.6.2) beside letters, digits and `-`."""
-_INSIDE_IDLE: Final = timedelta(seconds=60)
-"""How long an unused connection to the internal listener is kept, which keeps it for longer (`bridge.proxy.server`)."""
 
 
 class Caddyfile(str):
@@ -40,10 +39,11 @@ def caddy(plan: Plan) -> str:
         plan=plan,
         limits=plan.limits,
         question=timedelta(seconds=DECISION_SECONDS + 1),
+        headers=listed(plan.identity),
         further=[name for name in plan.identity if not name.lower().startswith("x-kombo-")],
         removed=list(_without((*plan.removed, "Forwarded"))),
         shared_caches=[*SHARED_CACHE_KNOWN, Caddyfile("*-Cdn-Cache-Control")],
-        inside_idle=_INSIDE_IDLE,
+        inside_idle=INSIDE_IDLE,
         bodiless=Caddyfile(" ".join(BODILESS)),
         bridge_idle=plan.limits.keep_alive / 2,
     )

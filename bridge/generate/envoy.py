@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from ipaddress import ip_address
 from pathlib import Path
 from textwrap import wrap
-from typing import Any
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from typing import Any, Final
 
 from bridge.front.forward_auth import DECISION_SECONDS
-from bridge.generate.nginx import AUTHORITIES
-from bridge.generate.plan import WRITTEN, Plan, in_seconds
+from bridge.generate.plan import AUTHORITIES, INSIDE_IDLE, WRITTEN, Plan, in_seconds
+from bridge.generate.templates import templates
+from bridge.hosts import is_address
 from bridge.settings.addresses import Address, Upstream
+from bridge.stamp.headers import listed
 
 _HERE = Path(__file__).parent
 _INDENT = " " * 18
 _WIDTH = 95
 _KIBIBYTES = 8192
 """What Envoy takes at most of `max_request_headers_kb`."""
-_INSIDE_IDLE = timedelta(seconds=60)
-"""How long an unused connection to the internal listener is kept, which keeps it for longer (`bridge.proxy.server`)."""
 # Framing under another name, and what the bridge alone says to Envoy.
 _MISSPELT = ("content[^-]length", "transfer[^-]encoding")
 _MARKS = ("bridge-whose", "bridge-status")
@@ -38,6 +35,7 @@ def envoy(plan: Plan) -> str:
     limits, upstream = plan.limits, plan.upstream
     return _TEMPLATES.get_template("envoy.yaml.j2").render(
         plan=plan,
+        headers=listed(plan.identity),
         further_identity=[name.lower() for name in plan.identity if not name.lower().startswith("x-kombo-")],
         removed=_removed(plan),
         own=[
@@ -46,7 +44,7 @@ def envoy(plan: Plan) -> str:
             *(Yaml(f"{{path: {_written(door)}}}") for door in plan.doors),
         ],
         question=timedelta(seconds=DECISION_SECONDS + 1),
-        inside_idle=_INSIDE_IDLE,
+        inside_idle=INSIDE_IDLE,
         bridge_idle=limits.keep_alive / 2,
         authorities=AUTHORITIES,
         verified=limits.upstream_name or upstream.host,
@@ -96,16 +94,9 @@ def _endpoint(upstream: Upstream) -> Yaml:
     return _socket(Address(upstream.host, upstream.port))
 
 
-def _is_address(host: str) -> bool:
-    try:
-        return bool(ip_address(host))
-    except ValueError:
-        return False
-
-
 def _kind(host: str) -> Yaml:
     """How Envoy finds a server: names are looked up again and again, addresses and sockets (no host) stand fast."""
-    return Yaml("STATIC" if not host or _is_address(host) else "STRICT_DNS")
+    return Yaml("STATIC" if not host or is_address(host) else "STRICT_DNS")
 
 
 def _lua(name: str) -> Yaml:
@@ -113,25 +104,12 @@ def _lua(name: str) -> Yaml:
     return Yaml("\n".join(_INDENT + line if line else "" for line in lines))
 
 
-def _templates() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(_HERE),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        finalize=_written,
-        autoescape=False,  # noqa: S701  # no HTML; `finalize` writes every value
-    )
-    environment.filters |= {"socket": _socket, "endpoint": _endpoint}
-    environment.globals |= {
-        "is_address": _is_address,
-        "kind": _kind,
-        "kibibytes": lambda size: min(_KIBIBYTES, -(-size // 1024)),
-        "lua": _lua,
-        "whole_seconds": lambda length: round(length.total_seconds()),
-    }
-    return environment
-
-
-_TEMPLATES = _templates()
+_TEMPLATES: Final = templates(_written)
+_TEMPLATES.filters |= {"socket": _socket, "endpoint": _endpoint}
+_TEMPLATES.globals |= {
+    "is_address": is_address,
+    "kind": _kind,
+    "kibibytes": lambda size: min(_KIBIBYTES, -(-size // 1024)),
+    "lua": _lua,
+    "whole_seconds": lambda length: round(length.total_seconds()),
+}

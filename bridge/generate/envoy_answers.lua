@@ -42,8 +42,8 @@ local bodiless = {GET = true, HEAD = true, OPTIONS = true, DELETE = true}
 local function has_body(handle)
   local headers = handle:headers()
   if not bodiless[headers:get(":method")] then return false end
-  if headers:get("content-length") or headers:get("transfer-encoding") then return true end
-  return handle:streamInfo():protocol() ~= "HTTP/1.1" and handle:body() ~= nil
+  if headers:get("content-length") or headers:get("bridge-chunked") then return true end
+  return handle:streamInfo():protocol() ~= "HTTP/1.1" and (handle:body() ~= nil or handle:trailers() ~= nil)
 end
 
 function envoy_on_request(handle)
@@ -52,6 +52,7 @@ function envoy_on_request(handle)
   headers:remove("bridge-whose")
   if headers:get("cookie") == "" then headers:remove("cookie") end
   if has_body(handle) then handle:headers():replace("connection", "close") end
+  handle:headers():remove("bridge-chunked")
 end
 
 function envoy_on_response(handle)

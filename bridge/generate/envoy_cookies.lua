@@ -1,5 +1,9 @@
 function envoy_on_request(handle)
   local headers = handle:headers()
+  if headers:get(":path"):find("[^!-~]") then
+    handle:respond({[":status"] = "400"}, "The path holds what belongs escaped.\n")
+    return
+  end
   local count = headers:getNumValues("cookie")
   if count < 2 then return end
   local lines = {}

@@ -10,22 +10,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from datetime import timedelta
-from ipaddress import ip_address
-from pathlib import Path
 from typing import Any, Final
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from bridge.front.classes import CAPTURED, PLAIN, PathClass, classes_id
 from bridge.front.forward_auth import DECISION_SECONDS, KEPT_SECONDS
-from bridge.generate.plan import BODILESS, Plan, Unwritable, in_seconds
-from bridge.hosts import authority
+from bridge.generate.plan import AUTHORITIES, BODILESS, Plan, Unwritable, in_seconds
+from bridge.generate.templates import templates
+from bridge.hosts import authority, is_address
 from bridge.proxy.names import SHARED_CACHE_KNOWN
 from bridge.settings.addresses import Upstream
 from bridge.stamp.headers import listed
-
-AUTHORITIES: Final = Path("/etc/ssl/certs/ca-certificates.crt")
-"""Where Debian, Ubuntu and Alpine keep the system's."""
 
 _PLAIN = re.compile(r"[A-Za-z0-9_.:/\[\]-]+")
 _QUOTABLE = re.compile(r"[ !#%-\[\]-~]+")
@@ -48,7 +42,7 @@ def nginx(plan: Plan) -> str:
         kept=KEPT_SECONDS,
         question=timedelta(seconds=DECISION_SECONDS + 5),
         longest_line=longest_line,
-        question_buffer=min(longest_line + 8, 64),
+        question_buffer=min(3 * longest_line + 8, 64),  # the key has target and cookies, the answer cookies once more
         plain=Nginx(PLAIN),
         routes=classes_id(plan.classes, plan.tenant_parameter),
         headers=listed(plan.identity),
@@ -136,37 +130,22 @@ def _address(upstream: Upstream) -> str:
 def _certified(plan: Plan) -> str:
     """The name that the platform's certificate must have."""
     name = plan.limits.upstream_name or plan.upstream.host
-    try:
-        ip_address(name)
-    except ValueError:
-        return name
-    raise Unwritable(
-        f"nginx verifies certificates by name, and {name} is none: set `upstream_name` under `forwarding:`"
-    )
+    if is_address(name):
+        raise Unwritable(
+            f"nginx verifies certificates by name, and {name} is none: set `upstream_name` under `forwarding:`"
+        )
+    return name
 
 
-def _templates() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        finalize=_written,
-        autoescape=False,  # noqa: S701  # no HTML; `finalize` writes every value
-    )
-    environment.filters |= {
-        "address": _address,
-        "certified": _certified,
-        "class": _class,
-        "escaped": _escaped,
-        "header": _header,
-        "matched": _matched,
-        "raw": Nginx,
-        "variable": _variable,
-        "word": _word,
-    }
-    return environment
-
-
-_TEMPLATES = _templates()
+_TEMPLATES: Final = templates(_written)
+_TEMPLATES.filters |= {
+    "address": _address,
+    "certified": _certified,
+    "class": _class,
+    "escaped": _escaped,
+    "header": _header,
+    "matched": _matched,
+    "raw": Nginx,
+    "variable": _variable,
+    "word": _word,
+}

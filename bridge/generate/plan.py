@@ -12,6 +12,7 @@ from bridge.errors import BridgeError
 from bridge.front.classes import PathClass
 from bridge.front.rules import classes
 from bridge.hosts import DEFAULT_PORTS
+from bridge.proxy import request
 from bridge.proxy.names import removed_names
 from bridge.settings.addresses import Address, Upstream
 from bridge.settings.model import Configuration, Forwarding
@@ -19,8 +20,12 @@ from bridge.stamp.headers import NAMES
 
 WRITTEN = ("X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwarded-Port", "X-Real-IP", "Forwarded")
 """Where a request came from. A client's own are never passed on: an engine writes each itself, or blanks it."""
-BODILESS = ("GET", "HEAD", "OPTIONS", "DELETE")
-"""Methods whose body some servers leave unread, as `bridge.proxy.request` has them."""
+BODILESS = tuple(method.decode() for method in request.BODILESS)
+"""As `bridge.proxy.request` has them."""
+INSIDE_IDLE = timedelta(seconds=60)
+"""How long an unused connection to the internal listener is kept, which keeps it for longer (`bridge.proxy.server`)."""
+AUTHORITIES = Path("/etc/ssl/certs/ca-certificates.crt")
+"""Where Debian, Ubuntu and Alpine keep the system's authorities, for engines that have to be told."""
 CACHE_FOLDER = Path("/run/kombo-bridge-answers")
 
 _SAID_BY_THE_PLATFORM = ("X-Kombo-Complete", "X-Kombo-Score")

@@ -15,6 +15,7 @@ import yaml
 from bridge.generate.plan import BODILESS, Plan, Unwritable, in_seconds
 from bridge.generate.templates import templates
 from bridge.settings.addresses import Upstream
+from bridge.stamp.headers import listed
 
 FILE: Final = "kombo-bridge.yaml"
 """What the file is to be called: Traefik looks for its routes by name, from the folder in which it is started."""
@@ -36,9 +37,9 @@ def traefik(plan: Plan) -> str:
         limits=plan.limits,
         file=FILE,
         upload=UPLOAD,
-        removed=[*plan.removed, "Forwarded", *(_WRITTEN if plan.trusted_proxies else ())],
+        removed=[*plan.removed, "Forwarded", "X-Bridge-Headers", *(_WRITTEN if plan.trusted_proxies else ())],
         answers_removed=[*plan.answers_removed, "X-Accel-Redirect"],
-        endpoint=f"http://{plan.inside}/auth/traefik",
+        endpoint=f"http://{plan.inside}/auth/traefik/headers/{listed(plan.identity)}",
         bodiless=_BODILESS,
         largest_page=_LARGEST_PAGE,
         further=[name for name in plan.identity if not name.lower().startswith("x-kombo-")],

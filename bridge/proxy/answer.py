@@ -69,7 +69,7 @@ class Answering(RequestResponseCycle):
             if self.body or exchange.complete:
                 self.message_event.set()
         limits = self._client.pool.limits
-        self._client.deadline = time.monotonic() + (limits.idle if exchange.complete else limits.body)
+        self._client.deadline = time.monotonic() + (limits.own if exchange.complete else limits.body)
 
     def client_tunnelled(self, data: bytes) -> bool:
         """Never: what follows a WebSocket's head is nobody's, where it is refused."""

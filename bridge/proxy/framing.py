@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from bridge.exchange import Head
 from bridge.proxy.headers import AnswerHead
 from bridge.proxy.response import ChunkedBody, ResponseHead
 
 
-@dataclass(slots=True)
-class Framing:
+class Framing(NamedTuple):
     """`left` are the bytes of a body with a length, `chunks` reads a chunked one; with neither, the body ends with the
     connection.
 

@@ -47,26 +47,15 @@ class AnswerHead:
 
     __slots__ = ("chunked", "close", "length", "lines", "nominated", "told", "trailer", "websocket")
 
-    def __init__(
-        self,
-        lines: bytes,
-        length: int | None,
-        told: list[Header],
-        *,
-        chunked: bool,
-        close: bool,
-        websocket: bool,
-        trailer: bytes = b"",
-        nominated: frozenset[bytes] = _NO_TOKENS,
-    ) -> None:
+    def __init__(self, lines: bytes, told: list[Header], minor: int) -> None:
         self.lines = lines
-        self.length = length
         self.told = told
-        self.trailer = trailer
-        self.nominated = nominated
-        self.chunked = chunked
-        self.close = close
-        self.websocket = websocket
+        self.length: int | None = None
+        self.close = minor == 0
+        self.chunked = False
+        self.websocket = False
+        self.trailer = b""
+        self.nominated = _NO_TOKENS
 
 
 class HeaderPolicy:
@@ -169,16 +158,18 @@ class HeaderPolicy:
         if personal:  # behind what is nominated, so that `Connection: cache-control` cannot take it away
             lines.append(b"Cache-Control: " + private(b",".join(caching).strip(b" \t")))
         lines.append(b"")
-        return AnswerHead(
-            b"\r\n".join(lines),
-            _length(lengths, codings) if lengths else None,
-            told,
-            chunked=_chunked(codings, head) if codings else False,
-            close=head.minor == 0 or b"close" in tokens,
-            websocket=head.status == 101 and b"upgrade" in tokens and _is_websocket(upgrade),
-            trailer=_announced(trailer, nominated) if trailer else b"",
-            nominated=nominated,
-        )
+        answer = AnswerHead(b"\r\n".join(lines), told, head.minor)
+        if lengths:
+            answer.length = _length(lengths, codings)
+        if codings:
+            answer.chunked = _chunked(codings, head)
+        if tokens:
+            answer.nominated = nominated
+            answer.close = answer.close or b"close" in tokens
+            answer.websocket = head.status == 101 and b"upgrade" in tokens and _is_websocket(upgrade)
+        if trailer:
+            answer.trailer = _announced(trailer, nominated)
+        return answer
 
 
 @lru_cache(maxsize=512)

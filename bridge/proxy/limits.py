@@ -28,7 +28,8 @@ class Limits:
 
     How long things take: `keep_alive` until the first or the next request begins, `head` until it is there, `body`
     without a byte of its body; `connect` to the platform, TLS included; `first_byte` until it answers; `idle` without a
-    byte in either direction from then on; `linger` to let a client read a refusal while it is still sending; `shutdown`
+    byte in either direction from then on; `own` for what the bridge itself has to find out or say: a decision, a
+    witness's work, an answer of its own; `linger` to let a client read a refusal while it is still sending; `shutdown`
     for what runs when the service is told to stop.
     """
 
@@ -49,6 +50,7 @@ class Limits:
     connect: float = 5.0
     first_byte: float = 60.0
     idle: float = 300.0
+    own: float = 300.0
     upstream_keep_alive: float = 30.0
     upstream_fresh: float = 1.0
     linger: float = 2.0

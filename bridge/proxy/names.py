@@ -60,7 +60,7 @@ _OVERRIDE = (
         "-",
         "url|uri|request-uri|path|path-and-query|query|prefix|path-prefix|path-base|pathbase|method|dst-host|host-override",
     )
-    | _spelt("x-original-host|x-original-request|x-host|x-http-host-override|x-http-url")
+    | _spelt("x-original-host|x-envoy-original-host|x-original-request|x-host|x-http-host-override|x-http-url")
     | _spelt("|x-", "|http-", "method", "|-override")
     | _spelt("x-", "|http-", "url|uri|path", "-override")
     | _spelt("|x-", "script-name|path-info|path-translated|request-uri|http-path")

@@ -144,7 +144,9 @@ class BridgeProtocol(RequestReader):
             self.runner.expire(now)
         elif self._closing:
             self._expire_closing(now)
-        elif self._in_head and self._current is None:
+        elif self._current is not None:  # it was never decided
+            self.cut("timeout")
+        elif self._in_head:
             self._say_malformed(Refusal(Code.REQUEST_MALFORMED, "the head of the request did not come", status=408))
         else:
             self.transport.close()
@@ -191,7 +193,7 @@ class BridgeProtocol(RequestReader):
             if isinstance(decision, Forward | Answer):
                 self._carry_out(exchange, decision)
             else:
-                self.deadline = time.monotonic() + self.limits.idle
+                self.deadline = time.monotonic() + self.limits.own
                 self.spawn(self._decided(exchange, decision))
         except Exception:
             self.fail()

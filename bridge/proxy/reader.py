@@ -94,7 +94,7 @@ class RequestReader(HttpToolsProtocol, ABC):
         if self._closing or (self._last_read and self._incoming is None):
             return
         if not self._in_head:
-            self._raw, self._first = data, len(data)
+            self._raw = data
         elif len(self._raw) - self._first > self.limits.head_bytes:
             self._stop_reading(Refusal(Code.REQUEST_MALFORMED, "the head is too large", status=431))
             self._advance()
@@ -104,9 +104,12 @@ class RequestReader(HttpToolsProtocol, ABC):
         current = self._current
         unfinished = current is not None and not current.complete
         self._quiet += len(data)
+        began = self._began
         self._feed(data)
         if not self._in_head:
             self._raw = b""
+        elif self._began != began:  # maybe behind another head, which does not count any more
+            self._raw, self._first = data, len(data)
         incoming = self._incoming
         if incoming is not None and incoming.chunked and self._quiet > self.limits.head_bytes:
             self._stop_reading(Refusal(Code.REQUEST_MALFORMED, "too much around the chunks of a body", status=431))
@@ -138,7 +141,6 @@ class RequestReader(HttpToolsProtocol, ABC):
             return
         self.parser = httptools.HttpRequestParser(self)
         self._raw = again = exchange.without_upgrade() + rest
-        self._first = len(again)
         self._feed(again)
 
     def _hold_back(self, data: bytes) -> None:

@@ -97,7 +97,7 @@ class Relay(Sending):
         self._waiting = True
         self._buffer = rest
         self._connection.hold()
-        self._exchange.heard = self._renew(self._limits.idle)  # only in case: a witness has its own limit
+        self._exchange.heard = self._renew(self._limits.own)  # only in case: a witness has its own limit
         self._client.spawn(self._witnessed(head, answer, waits))
 
     async def _witnessed(self, head: ResponseHead, answer: AnswerHead, waits: Awaitable[None]) -> None:
@@ -212,14 +212,14 @@ class Relay(Sending):
         self._connection, lost = None, self._connection
         if self._waiting:
             self._lost = exc
+        elif self._pool.closing:  # nothing that the platform did
+            self._client.cut()
         elif self._tunnel:
             self._exchange.outcome = "platform_left"
             self._client.transport.close()
         elif self._begun:
             if self._left is None and self._chunks is None and exc is None:
                 self._finish()
-            elif self._pool.closing:
-                self._client.cut()
             else:
                 self._pool.recorder.failed("cut")
                 self._client.cut("platform_left")

@@ -19,7 +19,7 @@ _REFUSED_METHODS = frozenset((b"CONNECT", b"TRACE"))
 _IDEMPOTENT = frozenset((b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE"))
 # RFC 9110, 9.3: a body of these has no meaning, and there are servers that leave it unread and take it for the next
 # request, identity headers and all. So it goes on a connection that the platform is told to close behind it.
-_BODILESS = frozenset((b"GET", b"HEAD", b"OPTIONS", b"DELETE"))
+BODILESS = (b"GET", b"HEAD", b"OPTIONS", b"DELETE")
 
 Answerer = Whose | Literal["bridge"]
 """For whom a request was forwarded, or that the bridge itself answered."""
@@ -145,7 +145,7 @@ class Exchange:
             if len(lengths) > 1 or not length.isdigit() or len(length) > 18:
                 raise _malformed("the request has more than one Content-Length, or one that is no number")
             self.framing = b"Content-Length: %d\r\n" % int(length)
-        if self.head.method in _BODILESS and self.framing != b"Content-Length: 0\r\n":
+        if self.head.method in BODILESS and self.framing != b"Content-Length: 0\r\n":
             self.last = True
             self.framing += b"Connection: close\r\n"
 

@@ -69,7 +69,7 @@ class Sending(Runner):
             self._attach(connection)
 
     def _dial(self) -> None:
-        self._client.deadline = time.monotonic() + self._limits.idle  # connecting has its own limit
+        self._patience = self._client.deadline = NEVER  # connecting has its own limit
         self._client.spawn(self._connect())
 
     async def _connect(self) -> None:
@@ -78,6 +78,9 @@ class Sending(Runner):
         except Refusal as refusal:
             if self._client.runner is self:
                 self._client.refuse(refusal)
+            return
+        except Exception:  # nothing else would ever end the request
+            self._client.fail(self)
             return
         if self._client.runner is self:
             self._attach(connection)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 import socket
 from collections.abc import AsyncIterator
 
@@ -69,6 +70,8 @@ def serve(factory: str, listen: Address, workers: int = 1, limits: Limits | None
     sock = listener(listen)
     if workers == 1:
         server = BridgeServer(config)
+        if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # as nohup does not leave it
+            signal.signal(signal.SIGHUP, server.handle_exit)
         try:
             server.run([sock])
         except KeyboardInterrupt:
@@ -101,6 +104,17 @@ async def serve_internal(app: ASGIApp, listen: Address) -> AsyncIterator[Address
     async with serving(app, sock, http=InsideProtocol, **options):
         host, port = sock.getsockname()[:2]
         yield Address(host, port)
+
+
+def try_both(public: Address, internal: Address) -> None:
+    """Raises `BridgeError` where the two listeners cannot be had, or not beside each other.
+
+    The kernel lets sockets share an address that do not listen yet: what is meant for the public listener would then
+    reach the internal one, and nobody would say so.
+    """
+    with contextlib.closing(listener(public)) as sock:
+        sock.listen()
+        listener(internal, shared=True).close()
 
 
 def listener(address: Address, *, shared: bool = False) -> socket.socket:

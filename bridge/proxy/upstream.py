@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
-from collections import deque
+from collections import OrderedDict
 from typing import TYPE_CHECKING, cast
 
 from bridge.errors import Code, Refusal
@@ -121,8 +121,8 @@ class UpstreamPool:
         self._tls = (tls or ssl.create_default_context()) if upstream.scheme == "https" else None
         self._name = name or upstream.host
         self._open: set[UpstreamConnection] = set()
-        self._dialling = 0
-        self._idle: deque[UpstreamConnection] = deque()  # the most recently used on the right
+        self._dialling: set[UpstreamConnection] = set()
+        self._idle: OrderedDict[UpstreamConnection, None] = OrderedDict()  # the most recently used last
         self.deadline = NEVER  # of the unused connection that has been so for longest
 
     def take(self, *, repeatable: bool) -> UpstreamConnection | None:
@@ -131,11 +131,11 @@ class UpstreamPool:
         The platform may be closing it right now. A request that cannot be repeated takes only one that is fresh.
         """
         while self._idle:
-            connection = self._idle.pop()
+            connection, _ = self._idle.popitem()
             if connection.transport.is_closing():
                 continue
             if not repeatable and time.monotonic() - connection.idle_since > self.limits.upstream_fresh:
-                self._idle.append(connection)
+                self._idle[connection] = None
                 return None
             self._counts[UPSTREAM_IDLE] = len(self._idle)
             return connection
@@ -147,22 +147,28 @@ class UpstreamPool:
         connection.relay = None
         connection.used = True
         if len(self._idle) >= self.limits.upstream_idle:
-            self._idle.popleft().drop()
+            self._drop_oldest()
         now = connection.idle_since = time.monotonic()
-        self._idle.append(connection)
+        self._idle[connection] = None
         self._counts[UPSTREAM_IDLE] = len(self._idle)
         if self.deadline == NEVER:
             self.deadline = now + self.limits.upstream_keep_alive
 
     async def connect(self) -> UpstreamConnection:
         """A new connection. Raises `Refusal` (`upstream_unavailable`) where there is none within `limits.connect`."""
-        if len(self._open) + self._dialling >= self.limits.upstream_connections:
-            self.recorder.failed("connections")
-            raise Refusal(Code.UPSTREAM_UNAVAILABLE, f"{len(self._open)} connections to the platform are in use")
-        self._dialling += 1
+        most = self.limits.upstream_connections
+        if len(self._open) + len(self._dialling) >= most:
+            if not self._idle:
+                self.recorder.failed("connections")
+                reason = f"all {most} connections that `forwarding.upstream_connections` allows are in use"
+                raise Refusal(Code.UPSTREAM_UNAVAILABLE, reason)
+            self.lost(self._drop_oldest())  # it is kept for others, and too old for this request
+        connection = UpstreamConnection(self)
+        self._dialling.add(connection)
         try:
             async with asyncio.timeout(self.limits.connect):
-                return await self._dial()
+                await self._dial(connection)
+                return connection
         except TimeoutError:
             self.recorder.failed("connect_timeout")
             reason = f"no connection to {self.upstream} within {self.limits.connect:g} s"
@@ -171,18 +177,15 @@ class UpstreamPool:
             self.recorder.failed("connect")
             raise Refusal(Code.UPSTREAM_UNAVAILABLE, f"no connection to {self.upstream}: {error}") from error
         finally:
-            self._dialling -= 1
+            self._dialling.discard(connection)
 
-    async def _dial(self) -> UpstreamConnection:
+    async def _dial(self, connection: UpstreamConnection) -> None:
         loop, to = asyncio.get_running_loop(), self.upstream
         if to.scheme == "unix":
-            _, connection = await loop.create_unix_connection(lambda: UpstreamConnection(self), to.path)
+            await loop.create_unix_connection(lambda: connection, to.path)
         else:
             name = self._name if self._tls else None
-            _, connection = await loop.create_connection(
-                lambda: UpstreamConnection(self), to.host, to.port, ssl=self._tls, server_hostname=name
-            )
-        return connection
+            await loop.create_connection(lambda: connection, to.host, to.port, ssl=self._tls, server_hostname=name)
 
     @property
     def relays(self) -> list[Sending]:
@@ -192,23 +195,32 @@ class UpstreamPool:
     def opened(self, connection: UpstreamConnection) -> None:
         if not self._open:
             self.deadlines.add(self)
+        self._dialling.discard(connection)
         self._open.add(connection)
         self._counts[UPSTREAM] = len(self._open)
 
     def lost(self, connection: UpstreamConnection) -> None:
         self._open.discard(connection)
-        if connection in self._idle:
-            self._idle.remove(connection)
+        self._idle.pop(connection, None)
         self._counts[UPSTREAM], self._counts[UPSTREAM_IDLE] = len(self._open), len(self._idle)
         if not self._open:
             self.deadlines.discard(self)
 
     def expire(self, now: float) -> None:
         """Close what has been unused for too long."""
-        oldest = now - self.limits.upstream_keep_alive
-        while self._idle and self._idle[0].idle_since <= oldest:
-            self._idle.popleft().drop()
-        self.deadline = self._idle[0].idle_since + self.limits.upstream_keep_alive if self._idle else NEVER
+        self.deadline = NEVER
+        while self._idle:
+            ends = next(iter(self._idle)).idle_since + self.limits.upstream_keep_alive
+            if ends > now:
+                self.deadline = ends
+                break
+            self._drop_oldest()
+
+    def _drop_oldest(self) -> UpstreamConnection:
+        """Close the connection that is unused for longest."""
+        connection, _ = self._idle.popitem(last=False)
+        connection.drop()
+        return connection
 
     async def close(self) -> None:
         """Close every connection. Answers still on their way are cut, so that none looks complete."""

@@ -33,6 +33,7 @@ from bridge.settings.values import (
     Host,
     HostName,
     HttpUrl,
+    IdleLife,
     MetadataSource,
     Method,
     Network,
@@ -97,8 +98,9 @@ class SessionLife(Frozen):
 
     lifetime: Duration = timedelta(hours=12)
     """How long after the login a session ends."""
-    idle: Duration | None = timedelta(hours=2)
-    """How long after its last request a session ends."""
+    idle: IdleLife | None = timedelta(hours=2)
+    """How long after its last request a session ends; at least 1m. Requests are noted now and then, so it may end
+    sooner: by a third of this, at most by 65s."""
 
 
 class Forwarding(Frozen):

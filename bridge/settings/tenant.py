@@ -36,7 +36,7 @@ from bridge.settings.model import (
     Unmatched,
 )
 from bridge.settings.problems import in_order, validated
-from bridge.settings.values import AtLeastOne, Duration, Flag, HttpUrl, Regex, Slug, Token, Word, Words
+from bridge.settings.values import AtLeastOne, Duration, Flag, HttpUrl, IdleLife, Regex, Slug, Token, Word, Words
 
 T = TypeVar("T", bound=Hashable)
 
@@ -63,7 +63,7 @@ class TenantSession(Frozen):
     """The tenant's session life. With `lifetime` and without `idle` there is no idle limit."""
 
     lifetime: Duration | None = None
-    idle: Duration | None = None
+    idle: IdleLife | None = None
 
     def over(self, session: SessionLife) -> SessionLife:
         if self.lifetime:

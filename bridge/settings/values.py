@@ -50,8 +50,8 @@ _URL = re.compile(r"https?://[!$-;=?-\[\]_a-z~]+", re.IGNORECASE)
 _LIKE_A_URL = re.compile(r"\s*https?:|.*://", re.IGNORECASE | re.DOTALL)
 _METADATA_URL = "write an address such as https://idp.acme.com/metadata, without user or fragment, or a file's name"
 _OWN_HEADERS = re.compile(
-    r"(x-kombo-|x-forwarded-).*|host|(proxy-)?connection|keep-alive|content-length|transfer-encoding|te|trailer|upgrade"
-    r"|expect|cookie|forwarded|proxy-authorization",
+    r"(x-kombo-|x-forwarded-|x-accel-|bridge-).*|host|(proxy-)?connection|keep-alive|content-length|transfer-encoding|te"
+    r"|trailer|upgrade|expect|cookie|set-cookie|cache-control|forwarded|proxy-authorization",
     re.IGNORECASE,
 )
 
@@ -85,6 +85,12 @@ def _whole_number(least: int, most: int) -> Callable[[str], int]:
 def _clock_skew(length: timedelta) -> timedelta:
     if length > timedelta(minutes=5):
         raise ValueError("write at most 5m: a larger skew keeps stolen answers usable; set the IdP's clock instead")
+    return length
+
+
+def _idle_life(length: timedelta) -> timedelta:
+    if length < timedelta(minutes=1):
+        raise ValueError("write at least 1m: uses are noted only now and then, and a shorter limit ends what is in use")
     return length
 
 
@@ -279,6 +285,7 @@ Duration = Annotated[
     WithJsonSchema({"type": "string", "pattern": "^[0-9]+[smhd]$"}),
 ]
 ClockSkew = Annotated[Duration, AfterValidator(_clock_skew)]
+IdleLife = Annotated[Duration, AfterValidator(_idle_life)]
 AtLeastOne = AfterValidator(_at_least_one)
 Count = Annotated[int, from_text(_whole_number(1, 1_000_000))]
 Distinct = AfterValidator(_distinct)
@@ -318,6 +325,7 @@ __all__ = [
     "Host",
     "HostName",
     "HttpUrl",
+    "IdleLife",
     "MetadataSource",
     "Method",
     "Network",

@@ -140,6 +140,7 @@ async def test_a_catalogue_on_its_way(office: Office) -> None:
     ]
 
 
+@pytest.mark.long
 async def test_killed_while_kombo_works_it_goes_on(office: Office) -> None:
     office.world.task_delay = 3600
     process = await office.begin("push", "catalog.yaml", "--tenant", "acme")
@@ -157,6 +158,7 @@ async def test_killed_while_kombo_works_it_goes_on(office: Office) -> None:
     assert office.asked("POST", "/lms/courses/bulk") == 1
 
 
+@pytest.mark.long
 async def test_killed_before_kombo_answered_it_is_sent_again(office: Office) -> None:
     office.world.action_delay = 1
     process = await office.begin("push", "catalog.yaml", "--tenant", "acme")

@@ -7,6 +7,7 @@ import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -320,22 +321,38 @@ class TestNginx:
         for target, who in (("/static/x", None), ("/", None), ("/my", "jane"), (COURSE, "jane")):
             answer = await engine.asks("nginx", target, who=who)
             names = [name for name, _ in answer.headers]
-            assert answer["x-accel-expires"] == "15"
+            assert answer["x-accel-expires"] == "14"
             assert names.index("x-accel-expires") < names.index("cache-control")
         prefetched = await engine.asks("nginx", "/my", who="jane", Sec_Purpose="prefetch;prerender")
         assert (prefetched.status, prefetched["x-accel-expires"]) == (200, "0")
         now = 1000.0
         monkeypatch.setattr(forward_auth.time, "monotonic", lambda: now)
-        for left, kept in ((100.0, "15"), (15.0, "15"), (14.9, "14"), (1.0, "1"), (0.99, "0"), (-5.0, "0")):
+        for left, kept in ((100.0, "14"), (15.0, "14"), (14.9, "13"), (2.0, "1"), (1.99, "0"), (0.5, "0"), (-5.0, "0")):
             monkeypatch.setattr(
                 engine.bridge.front, "decide", lambda _, left=left: Forward(b"X-A: b\r\n", until=now + left)
             )
             assert (await engine.asks("nginx"))["x-accel-expires"] == kept
 
+    async def test_a_decision_ages_while_it_is_waited_for(
+        self, engine: Engine, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """It may go by a session that was looked up when the question came."""
+        now = 1000.0
+        monkeypatch.setattr(forward_auth, "time", SimpleNamespace(monotonic=lambda: now))
+
+        async def decided(seconds: float) -> Forward:
+            nonlocal now
+            now += seconds
+            return Forward(b"X-A: b\r\n", until=now + 100)
+
+        for seconds, kept in ((0.9, "14"), (8.0, "6"), (14.0, "0"), (29.0, "0")):
+            monkeypatch.setattr(engine.bridge.front, "decide", lambda _, seconds=seconds: decided(seconds))
+            assert (await engine.asks("nginx"))["x-accel-expires"] == kept
+
     async def test_an_engine_that_goes_by_other_routes_keeps_nothing(self, engine: Engine) -> None:
         """Else paths would share an answer that the routes in force tell apart."""
         current = engine.bridge.front.rules.classes_id
-        said = {current: "15", "x" * 32: "0", "": "0", f"{current}\nX-Bridge-Routes: {current}": "0"}
+        said = {current: "14", "x" * 32: "0", "": "0", f"{current}\nX-Bridge-Routes: {current}": "0"}
         for routes, kept in said.items():
             with capture_logs() as logs:
                 for _ in range(2):
@@ -344,17 +361,47 @@ class TestNginx:
             assert len(logs) <= 1
 
 
-async def test_an_engine_that_knows_other_identity_headers_lets_nobody_in(engine: Engine) -> None:
-    """It would let a client write what it does not know."""
+async def test_an_engine_that_knows_other_identity_headers_lets_nobody_in(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would let a client write what it does not know. Said once a minute, not for each request."""
     current = engine.bridge.front.rules.written_names.decode()
     assert current.split(",") == sorted(IDENTITY)
     older = current.replace(",x-remote-user", "")
+    now = 1000.0
+    monkeypatch.setattr(forward_auth.time, "monotonic", lambda: now)
     for dialect in map(bytes.decode, DIALECTS):
-        assert (await engine.asks(dialect, who="jane", X_Bridge_Headers=current)).status == 200
-        for said in (older, "", f"{current},x-more", f"{current}\nX-Bridge-Headers: {current}"):
-            with capture_logs() as logs:
-                assert (await engine.asks(dialect, who="jane", X_Bridge_Headers=said)).status == 403
-            assert "kombo-bridge generate" in logs[-1]["reason"]
+        assert (await engine.asks(dialect, "/static/x", X_Bridge_Headers=current)).status == 200
+        now += 61
+        with capture_logs() as logs:
+            for said in (older, "", f"{current},x-more", f"{current}\nX-Bridge-Headers: {current}"):
+                answer = await engine.asks(dialect, "/static/x", X_Bridge_Headers=said)
+                assert answer.status in DENIED.get(dialect, {403, 503})
+                assert (answer["bridge-status"] or str(answer.status), answer["bridge-error"]) == (
+                    "503",
+                    "user_unknown",
+                )
+        [line] = logs
+        assert (line["log_level"], line["engine"]) == ("warning", dialect)
+        assert f"kombo-bridge generate {dialect}`" in line["reason"]
+
+
+async def test_an_engine_may_say_in_its_path_which_identity_headers_it_knows(engine: Engine) -> None:
+    """In all dialects but envoy's, where what stands behind the prefix is the client's."""
+    current = engine.bridge.front.rules.written_names.decode()
+    asked = "\n".join(described("traefik", "GET", "/static/x"))
+    for said, status in (
+        (current, 200),
+        (current.replace(",x-remote-user", ""), 503),
+        ("", 503),
+        (f"{current}?", 503),
+        (f"{current}\tHTTP/1.1\nX-Bridge-Headers: {current}\nX:", 400),
+    ):
+        answer = await engine.sends(asked.replace("/auth/traefik", f"/auth/traefik/headers/{said}"))
+        assert answer.status == status, said
+    both = asked.replace("/auth/traefik", f"/auth/traefik/headers/{current}")
+    assert (await engine.sends(f"{both}\nX-Bridge-Headers: x")).status == 503
+    assert (await engine.asks("envoy", "/headers/x")).status != 503
 
 
 async def test_the_answer_is_not_one_of_ours(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:

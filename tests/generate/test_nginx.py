@@ -79,7 +79,7 @@ def test_nginx_takes_a_secure_platform(tmp_path: Path) -> None:
     limits = Forwarding(upstream_ca=tmp_path / "own ca.pem", upstream_name="platform.internal")
     text = nginx(here(tmp_path, upstream=Upstream("https", "10.1.2.3", 8443), limits=limits))
     assert check(text, tmp_path) == ""
-    for line in ("proxy_ssl_verify on;", "proxy_ssl_name platform.internal;", "proxy_pass https://kombo_platform;"):
+    for line in ("proxy_ssl_verify on;", "proxy_ssl_name platform.internal;", "proxy_pass https://$kombo_to;"):
         assert line in text
     assert "proxy_ssl_name platform.example.com;" in nginx(here(tmp_path, upstream=SECURE))
 
@@ -185,10 +185,37 @@ def test_nginx_puts_targets_into_the_classes_that_the_bridge_has(tmp_path: Path)
     assert known > 50
 
 
-def get(port: int, target: str) -> tuple[int, str]:
+def test_only_what_is_short_is_kept(tmp_path: Path) -> None:
+    """Anybody can have answers of public paths kept, each under a key of its own."""
+    port, asked = free_port(), free_port()
+    text = nginx(here(tmp_path, listen=Address("127.0.0.1", port)))
+    text += f"server {{ listen 127.0.0.1:{asked}; location / {{ return 200 '[$kombo_long]'; }} }}"
+    ours, others = "kombo-bridge-session=x; a=", "a="
+    cases = [
+        ("/my", f"{ours}{'x' * 3_000}", ""),
+        ("/my", f"{ours}{'x' * 4_000}", "1"),
+        ("/my", f"{others}{'x' * 6_000}", ""),
+        (f"/static/%61{'a' * 3_000}", others, ""),
+        (f"/static/%61{'a' * 4_000}", others, "1"),
+        (f"/static/%61{'a' * 2_000}", f"{ours}{'x' * 2_000}", "1"),
+    ]
+    with start(text, tmp_path, port):
+        for target, cookie, long in cases:
+            assert get(asked, target, cookie) == (200, f"[{long}]")
+
+
+def test_no_pattern_is_sought_from_every_place_of_what_a_client_sends(tmp_path: Path) -> None:
+    """One that may begin anywhere and repeats something takes the square of the length to fail."""
+    patterns = re.findall(r'^ +"~\*?(.*?)" ', nginx(here(tmp_path)), re.MULTILINE)
+    assert len(patterns) > 15
+    assert [pattern for pattern in patterns if pattern[0] != "^" and not re.fullmatch(r"[a-z:-]+", pattern)] == []
+
+
+def get(port: int, target: str, cookie: str = "") -> tuple[int, str]:
     connection = HTTPConnection("127.0.0.1", port, timeout=10)
     with contextlib.closing(connection):
         connection.putrequest("GET", target)
+        connection.putheader("Cookie", cookie)
         connection.endheaders()
         answer = connection.getresponse()
         return answer.status, answer.read().decode()

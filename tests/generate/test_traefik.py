@@ -17,6 +17,7 @@ from bridge.generate.plan import Plan, Unwritable
 from bridge.generate.traefik import FILE, traefik
 from bridge.settings.addresses import Address, Upstream
 from bridge.settings.model import Forwarding
+from bridge.stamp.headers import listed
 from tests.generate.plans import PLAN
 
 HOSTILE = yaml.safe_load((Path(__file__).parent / "hostile_values.yaml").read_text(encoding="utf-8"))
@@ -51,7 +52,8 @@ def test_every_way_to_the_platform_leads_through_the_question() -> None:
     asked = {name: router["middlewares"] for name, router in routers.items() if router["service"] == "platform"}
     assert asked == {"platform": ["clean", "ask", "answers"], "bodiless": ["clean", "ask-alone", "answers"]}
     for name in ("ask", "ask-alone"):
-        assert middleware(PLAN, name)["address"] == "http://127.0.0.1:8081/auth/traefik"
+        said = f"/auth/traefik/headers/{listed(PLAN.identity)}"
+        assert middleware(PLAN, name)["address"] == f"http://127.0.0.1:8081{said}"
         assert middleware(PLAN, name)["trustForwardHeader"] is False
     assert sorted(routers, key=lambda name: routers[name]["priority"]) == ["platform", "bodiless", "bridge"]
 

@@ -17,7 +17,7 @@ from bridge.store import misses
 from tests.support.scene import Scene, Visitor, scene, until
 from tests.support.states import postgresql_state
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.long, pytest.mark.asyncio(loop_scope="module")]
 
 SECRET = "the-secret-of-kombos-webhooks"
 LATER, NEVER = "anti-bribery", "ergonomics"

@@ -70,6 +70,7 @@ async def away(found: Scene, how: str) -> AsyncIterator[None]:
     await found.kombo.down(False)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("either_url", "how"), [("sqlite", "errors"), ("postgresql", "silent")], indirect=["either_url"]
 )

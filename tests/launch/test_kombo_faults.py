@@ -7,6 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
+import pytest
+
 from bridge.simulator.faults import Kind
 from tests.support.regions import (
     COURSE,
@@ -56,6 +58,7 @@ async def launched_under(region: Region, case: Case) -> tuple[object, object]:
     return ["fresh", wanted[1], "not_enrolled", wanted[0], "user_unmatched"], got
 
 
+@pytest.mark.long
 async def test_launches_that_need_an_answer_while_kombo_has_none(tmp_path: Path) -> None:
     state = f"sqlite:///{tmp_path}/bridge.db"
     async with scene(tmp_path, state, prepare=prepared, kombos=len(REGIONS)) as found:

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
+import pytest
 
 from bridge.demo.responses import IdpKey, idp_metadata
 from bridge.simulator import seed
@@ -69,6 +70,7 @@ async def lives(browser: Browser) -> bool:
     return answer.status_code == 200
 
 
+@pytest.mark.long
 async def test_years_of_an_idp(tmp_path: Path) -> None:
     async with site() as published:
         publish(published, idp_key())

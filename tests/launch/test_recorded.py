@@ -18,7 +18,10 @@ from bridge.simulator import seed
 from tests.support.stage import Stage
 from tests.support.stage import stage as open_stage
 
-pytestmark = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="workers are found in /proc")
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="workers are found in /proc"),
+]
 
 
 async def until(check: Callable[[], object], seconds: float = 20) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import httpx
 import jwt
+import pytest
 from lxml import etree
 
 from bridge.simulator import seed
@@ -59,6 +60,7 @@ def own_keys(deployment: Deployment) -> None:
     deployment.tenants["acme"]["saml"]["own_keys"] = True
 
 
+@pytest.mark.long
 async def test_workers_follow_what_commands_did(tmp_path: Path) -> None:
     async with stage(tmp_path, "--workers", str(WORKERS), prepare=own_keys) as found:
         first = {(key["for"], key["tenant"]): key["id"] for key in json.loads(await keys(found, "list", "--json"))}

@@ -19,6 +19,8 @@ from tests.outbox.conftest import candidates
 from tests.support.deployment import Deployment
 from tests.support.processes import kombo_bridge, started
 
+pytestmark = pytest.mark.long
+
 ENROLLED, FRESH = 10, 50
 SECONDS = 90
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections.abc import Sequence
+from typing import Any
 
 import pytest
+from starlette.responses import PlainTextResponse
 
-from bridge.exchange import Answer, Forward
+from bridge.exchange import Answer, Forward, Header
 from bridge.proxy.deadlines import Deadlines
 from bridge.proxy.limits import Limits
 
@@ -128,6 +131,32 @@ async def test_an_answer_that_stops_is_cut(start: Start) -> None:
         await client.rest()
 
 
+class Slow:
+    """An application of ours, and a witness, that have to ask somebody."""
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        await asyncio.sleep(0.5)
+        await PlainTextResponse("ok")(scope, receive, send)
+
+    async def answered(self, status: int, told: Sequence[Header]) -> None:
+        await asyncio.sleep(0.5)
+
+
+async def test_what_the_bridge_has_to_find_out_is_not_the_platforms_silence(start: Start) -> None:
+    bridge = await start(idle=0.1, first_byte=0.1)
+    bridge.decisions.by_path[b"/ours"] = Answer(Slow())
+    bridge.decisions.by_path[b"/witnessed"] = Forward(IDENTITY, witness=Slow())
+    for path in (b"/ours", b"/witnessed"):
+        assert (await bridge.ask(b"GET %b HTTP/1.1\r\nHost: a\r\n\r\n" % path))[1] == b"ok"
+
+    async def decided() -> Forward:
+        await asyncio.sleep(0.5)
+        return Forward(IDENTITY)
+
+    bridge.decisions.decide = lambda head: decided()  # type: ignore[method-assign]
+    assert (await bridge.ask(GET))[1] == b"ok"
+
+
 async def test_an_answer_that_goes_on_is_not_cut(start: Start) -> None:
     bridge = await start(idle=0.2, first_byte=0.2)
     client, peer = await bridge.asking(GET)
@@ -234,3 +263,16 @@ async def test_connections_leave_nothing_behind(bridge: Bridge, platform: Platfo
     await bridge.settled(lambda: not bridge.connections)
     assert bridge.pool.deadlines._watched == {bridge.pool}
     assert not bridge.server.server_state.tasks
+
+
+async def test_heads_do_not_add_up(start: Start) -> None:
+    """Each packet ends within a head, so that no moment comes at which nothing of one is held."""
+    bridge = await start(head_bytes=1024)
+    client = await bridge.client()
+    begin = b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"x" * 200
+    await client.send(begin)
+    for _ in range(20):
+        await client.send(b"\r\n\r\n" + begin)
+        assert (await client.message())[0].startswith(b"HTTP/1.1 200 ")
+    [connection] = bridge.connections
+    assert len(connection._raw) < 1024

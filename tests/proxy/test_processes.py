@@ -14,11 +14,19 @@ from .service import Service, service  # noqa: F401  # a fixture
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 
-pytestmark = pytest.mark.asyncio(loop_factories=["asyncio"])
+pytestmark = [pytest.mark.long, pytest.mark.asyncio(loop_factories=["asyncio"])]
 
 
-@pytest.mark.parametrize("service", [["1"], ["2"]], indirect=True)
-async def test_sigterm_finishes_what_runs_and_exits_with_0(service: Service, platform: Platform) -> None:  # noqa: F811
+@pytest.mark.parametrize(
+    ("service", "sign"),
+    [(["1"], signal.SIGTERM), (["2"], signal.SIGTERM), (["1"], signal.SIGHUP)],
+    indirect=["service"],
+)
+async def test_it_finishes_what_runs_and_exits_with_0(
+    service: Service,  # noqa: F811
+    platform: Platform,
+    sign: signal.Signals,
+) -> None:
     platform.handler = platform.by_hand
     await service.workers(1)
     clients = [await service.client() for _ in range(12)]
@@ -30,7 +38,7 @@ async def test_sigterm_finishes_what_runs_and_exits_with_0(service: Service, pla
     begun, waiting = peers[:6], peers[6:]
     for peer in begun:
         await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello")
-    service.process.send_signal(signal.SIGTERM)
+    service.process.send_signal(sign)
     await asyncio.sleep(0.3)
     for peer in begun:
         await peer.send(b"world")

@@ -236,6 +236,20 @@ async def test_a_client_that_leaves_before_it_is_decided(bridge: Bridge) -> None
     assert found["requests_unfinished_total{client_left}"] == 1
 
 
+async def test_a_request_that_is_never_decided(start: Start) -> None:
+    async def never() -> Forward:
+        await asyncio.Event().wait()
+        return LEARNER
+
+    bridge = await start(own=0.1)
+    bridge.decisions.by_path[b"/"] = never()
+    client = await bridge.client()
+    await client.send(GET)
+    with pytest.raises(ConnectionResetError):
+        await client.rest()
+    assert (await ended(bridge, "bridge", "none"))["requests_unfinished_total{timeout}"] == 1
+
+
 @pytest.mark.parametrize(
     ("more", "outcome", "failure"),
     [(b"", "platform_left", "cut"), (b"no chunk\r\n", "malformed", "malformed")],

@@ -12,7 +12,7 @@ from starlette.responses import PlainTextResponse
 
 from bridge.errors import BridgeError
 from bridge.exchange import Answer
-from bridge.proxy.server import listener, serve_internal
+from bridge.proxy.server import listener, serve_internal, try_both
 from bridge.settings.addresses import Address
 from tests.support.needs import need
 
@@ -119,6 +119,27 @@ async def test_what_does_not_end_is_cut(bridge: Bridge, closes_pool: bool) -> No
         await client.rest()
 
 
+@pytest.mark.parametrize("used", [False, True], ids=["new connection", "used connection"])
+async def test_what_has_no_answer_yet_is_cut_and_not_laid_at_the_platforms_door(
+    bridge: Bridge, platform: Platform, used: bool
+) -> None:
+    if used:
+        await bridge.ask(GET)
+        platform.handler = platform.by_hand
+        client = await bridge.client()
+        await client.send(GET)
+        await bridge.settled(lambda: bool(bridge.pool.relays))
+    else:
+        client, _ = await bridge.asking(GET)
+    await asyncio.wait_for(bridge.pool.close(), 3)
+    with pytest.raises(ConnectionResetError):
+        await client.rest()
+    await asyncio.sleep(0.1)
+    assert not bridge.decisions.refused
+    assert platform.connections == 1
+    assert not bridge.pool._open
+
+
 async def test_the_internal_listener_is_one_of_its_own() -> None:
     async with serve_internal(PlainTextResponse("inside"), Address("127.0.0.1", 0)) as address:
         client = Peer(*await asyncio.open_connection(*address))
@@ -138,6 +159,23 @@ async def test_an_address_that_is_taken_is_said() -> None:
             listener(Address("127.0.0.1", port))
     with pytest.raises(BridgeError, match=r"cannot listen on nowhere\.invalid:1"):
         listener(Address("nowhere.invalid", 1))
+
+
+@pytest.mark.parametrize(("public", "internal"), [("127.0.0.1", "127.0.0.1"), ("0.0.0.0", "127.0.0.1"), ("::", "::1")])
+def test_the_two_listeners_cannot_share_an_address(public: str, internal: str) -> None:
+    """Each alone could be had, and both while neither listens."""
+    try:
+        with listener(Address(public, 0)) as free:
+            port = free.getsockname()[1]
+    except BridgeError:
+        need(None, "IPv6 on loopback")
+    listener(Address(internal, port), shared=True).close()
+    with pytest.raises(BridgeError, match=rf"cannot listen on .*:{port}: Address already in use"):
+        try_both(Address(public, port), Address(internal, port))
+    with listener(Address("127.0.0.1", 0)) as other:
+        another = other.getsockname()[1]
+    try_both(Address(public, port), Address("127.0.0.1", another))
+    listener(Address(public, port)).close()  # nothing is left behind
 
 
 def test_the_room_names_no_other_server() -> None:

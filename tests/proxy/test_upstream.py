@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from bridge.proxy.upstream import UpstreamConnection
 from bridge.settings.addresses import Upstream
 from tests.support.needs import need
 
@@ -164,6 +165,52 @@ async def test_connections_have_a_bound(start: Start, platform: Platform) -> Non
     await platform.accept()
     head, _ = await bridge.ask(GET)
     assert head.startswith(b"HTTP/1.1 502 ")
+    assert "all 1 connections that `forwarding.upstream_connections` allows" in bridge.decisions.refused[0].reason
+
+
+async def test_a_kept_connection_makes_room_for_one_that_is_needed(start: Start, platform: Platform) -> None:
+    """A POST takes none that may be closing; the limit must not refuse it for the sake of one that nobody uses."""
+    bridge = await start(upstream_connections=2, upstream_fresh=0)
+    platform.handler = platform.by_hand
+    clients = [await bridge.client() for _ in range(2)]
+    for client in clients:
+        await client.send(GET)
+    peers = [await platform.accept() for _ in clients]
+    for peer in peers:
+        await peer.head()
+        await peer.send(OK)
+    for client in clients:
+        await client.message()
+    platform.handler = platform._answer
+    post = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx"
+    for _ in range(3):
+        assert (await bridge.ask(post))[1] == b"ok"
+        assert len(bridge.pool._open) <= 2
+    await bridge.settled(lambda: len(bridge.pool._idle) == len(bridge.pool._open))
+
+
+async def test_many_kept_connections_may_end_together(bridge: Bridge) -> None:
+    """The platform restarts: each that is lost must not look through all the others."""
+    compared = 0
+
+    class Counted(UpstreamConnection):
+        def __eq__(self, other: object) -> bool:
+            nonlocal compared
+            compared += 1
+            return self is other
+
+        __hash__ = UpstreamConnection.__hash__
+
+    made = [Counted(bridge.pool) for _ in range(100)]
+    for connection in made:
+        connection.transport = asyncio.Transport()
+        bridge.pool.opened(connection)
+        bridge.pool.give(connection)
+    for connection in reversed(made):
+        bridge.pool.lost(connection)
+    assert not bridge.pool._idle
+    assert not bridge.pool._open
+    assert compared < 1000
 
 
 async def test_connecting_has_a_time_limit(start: Start, platform: Platform) -> None:
@@ -174,6 +221,15 @@ async def test_connecting_has_a_time_limit(start: Start, platform: Platform) -> 
     head, _ = await bridge.ask(GET)
     assert head.startswith(b"HTTP/1.1 502 ")
     assert "within 0.1 s" in bridge.decisions.refused[0].reason
+
+
+async def test_no_other_limit_runs_while_it_connects(start: Start, platform: Platform) -> None:
+    platform.handler = platform.by_hand
+    upstream = Upstream("https", "127.0.0.1", platform.upstream.port)
+    bridge = await start(upstream=upstream, connect=0.6, idle=0.1, body=0.1, first_byte=0.1)
+    head, _ = await bridge.ask(GET)
+    assert head.startswith(b"HTTP/1.1 502 ")
+    assert "within 0.6 s" in bridge.decisions.refused[0].reason
 
 
 async def test_the_platform_may_listen_on_a_unix_socket(start: Start, platform: Platform, tmp_path: Path) -> None:
@@ -256,3 +312,12 @@ async def test_other_bodies_leave_the_connection_open(bridge: Bridge, platform: 
     assert b"Connection" not in platform.requests[0][0]
     assert (await bridge.ask(GET))[1] == b"ok"
     assert platform.connections == 1
+
+
+async def test_a_defect_in_connecting_is_answered(bridge: Bridge, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fails() -> None:
+        raise ValueError
+
+    monkeypatch.setattr(bridge.pool, "connect", fails)
+    head, _ = await bridge.ask(GET)
+    assert head.startswith(b"HTTP/1.1 500 ")

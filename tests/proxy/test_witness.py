@@ -286,7 +286,7 @@ async def test_a_malformed_body_is_found_out_afterwards(bridge: Bridge) -> None:
 
 
 async def test_a_witness_without_end_is_cut(start: Start) -> None:
-    bridge = await start(idle=0.2)
+    bridge = await start(own=0.2)
     watched(bridge)
     client, peer = await bridge.asking(GET)
     await peer.send(OK)

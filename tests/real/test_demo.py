@@ -317,6 +317,7 @@ async def test_on_a_phone_nothing_is_wider_than_the_screen(scene: Scene) -> None
         assert tab_.complaints == []
 
 
+@pytest.mark.long
 async def test_a_refused_course_opens_by_itself_once_it_is_assigned(scene: Scene, tmp_path: Path) -> None:
     """Last, because from here on the course is assigned to Hugo."""
     async with profile(scene.browser) as context:

@@ -9,14 +9,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
-import itertools
 import json
 import re
-from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 import pytest_asyncio
@@ -24,6 +22,7 @@ import yaml
 
 from bridge.errors import Refusal
 from bridge.front import queries
+from bridge.front.classes import PathClass
 from bridge.front.paths import PathDecider
 from bridge.front.routes import RouteTable
 from bridge.generate.engines import ENGINES as GENERATED
@@ -35,10 +34,11 @@ from bridge.settings.addresses import Address
 from bridge.simulator import seed
 from bridge.stamp.headers import NAMES as NAMES_WRITTEN
 from tests.real.engines import ENGINES
-from tests.real.engines.platform import EVENTS, SAY, Platform, Seen, platform
+from tests.real.engines.front import SECONDS, WEBHOOK_SECRET, Front, generated, parsed, prepare
+from tests.real.engines.platform import BODILESS, EVENTS, SAY, platform
 from tests.support.deployment import Deployment
 from tests.support.processes import free_port
-from tests.support.sockets import listening
+from tests.support.sockets import exchange, listening
 from tests.support.stage import PAGE, Stage, stage
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -69,118 +69,7 @@ CANNOT = {
 """What an engine has no means for. The configuration that is generated for it says so too."""
 
 IDENTITY = re.compile(rb"x-kombo-.*|x-remote-user")
-WEBHOOK_SECRET = "a-webhook-secret-of-the-tests"
 COURSE = "/courses/cybersecurity-101"
-SECONDS = 10
-probes = itertools.count(1)
-
-
-@dataclass(frozen=True)
-class Got:
-    """An answer as it came. `lines` are its header lines, names in lower case."""
-
-    status: int
-    lines: list[str]
-    body: bytes
-
-    def all(self, name: str) -> list[str]:
-        return [line.partition(": ")[2] for line in self.lines if line.startswith(f"{name.lower()}:")]
-
-    def get(self, name: str) -> str:
-        return ", ".join(self.all(name))
-
-
-@dataclass
-class Front:
-    """An engine that runs, with the bridge that it asks and the platform behind it."""
-
-    name: str
-    stage: Stage
-    platform: Platform
-    cookies: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def host(self) -> str:
-        return urlsplit(self.stage.origin).netloc
-
-    async def cookie(self, person: seed.Person) -> str:
-        """The Cookie header of somebody who has signed in; once a module."""
-        if person.remote_id not in self.cookies:
-            self.cookies[person.remote_id] = await self.new_cookie(person)
-        return self.cookies[person.remote_id]
-
-    async def new_cookie(self, person: seed.Person) -> str:
-        async with self.stage.browser() as browser:
-            await browser.sign_in("acme", person)
-            return "; ".join(f"{name}={value}" for name, value in browser.client.cookies.items())
-
-    async def send(self, request: bytes) -> bytes:
-        """Whatever comes back until the answer is whole or the engine closes."""
-        reader, writer = await self.connect()
-        answer = b""
-        try:
-            with contextlib.suppress(ConnectionError):
-                writer.write(request)
-                async with asyncio.timeout(SECONDS):
-                    while not is_whole(answer) and (piece := await reader.read(65536)):
-                        answer += piece
-        finally:
-            writer.transport.abort()
-        return answer
-
-    async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        host, _, port = self.host.rpartition(":")
-        return await asyncio.open_connection(host, int(port))
-
-    async def ask(
-        self,
-        target: str,
-        headers: Mapping[str, str] | None = None,
-        *,
-        method: str = "GET",
-        person: seed.Person | None = None,
-        body: bytes | None = None,
-    ) -> tuple[Got, list[Seen]]:
-        """One request on a connection of its own, and what the platform saw of it."""
-        probe = f"probe-{next(probes)}"
-        said = {"Host": self.host, "Connection": "close", "X-Probe": probe}
-        if person:
-            said["Cookie"] = await self.cookie(person)
-        if body is not None:
-            said["Content-Length"] = str(len(body))
-        said |= headers or {}
-        lines = "".join(f"{name}: {value}\r\n" for name, value in said.items()).replace("{host}", self.host)
-        head = f"{method} {target.replace('{host}', self.host)} HTTP/1.1\r\n{lines}\r\n"
-        answer = await self.send(head.encode("utf-8") + (body or b""))
-        return parsed(answer), self.platform.by_probe[probe]
-
-
-def is_whole(answer: bytes) -> bool:
-    """Whether there is as much of it as its Content-Length says."""
-    head, end, body = answer.partition(b"\r\n\r\n")
-    length = re.search(rb"(?i)\r\ncontent-length: *([0-9]+)", head)
-    return bool(end and length) and len(body) >= int(length[1] if length else 0)
-
-
-def parsed(answer: bytes) -> Got:
-    head, _, body = answer.partition(b"\r\n\r\n")
-    line, *lines = head.decode("latin-1").split("\r\n")
-    status = int(line.split(" ")[1]) if " " in line else 0
-    pairs = (each.partition(":")[::2] for each in lines)
-    got = Got(status, [f"{name.lower()}: {value.strip()}" for name, value in pairs], body)
-    if got.get("transfer-encoding") == "chunked":
-        return Got(status, got.lines, b"".join(re.findall(rb"[0-9a-fA-F]+\r\n(.*?)\r\n", body, re.DOTALL)))
-    return got
-
-
-def prepare(deployment: Deployment) -> None:
-    kombo = {"api_url": deployment.kombo_url, "api_key": seed.API_KEY, "webhook_secret": WEBHOOK_SECRET}
-    deployment.service |= {"kombo": kombo, "headers": {"X-Remote-User": "sub"}, "trusted_proxies": ["127.0.0.1"]}
-
-
-def generated(name: str, deployment: Deployment, port: int, folder: Path) -> str:
-    made = plan(deployment.load(), listen=Address("127.0.0.1", port), cache_folder=folder / "answers")
-    return GENERATED[name](made)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module", params=ENGINES)
@@ -467,6 +356,18 @@ async def test_bodies(front: Front, size: int) -> None:
     assert json.loads(parsed(answer).body)["body"] == hashlib.sha256(body).hexdigest()
 
 
+@pytest.mark.parametrize(
+    "framing", ["Content-Length: 5\r\n\r\nhello", "Transfer-Encoding: CHUNKED\r\n\r\n5\r\nhello\r\n0\r\n\r\n"]
+)
+@pytest.mark.parametrize("method", [method for method in BODILESS if method != "HEAD"])
+async def test_a_body_that_should_not_be_ends_its_connection(front: Front, method: str, framing: str) -> None:
+    """Whoever leaves it unread would take it for the beginning of the next request."""
+    probe = f"{method} {framing.partition(':')[0]}"
+    await front.send(f"{method} /static/x HTTP/1.1\r\nHost: {front.host}\r\nX-Probe: {probe}\r\n{framing}".encode())
+    for seen in front.platform.by_probe[probe]:
+        assert (seen.get("connection") or "").lower() == "close"
+
+
 async def test_nothing_is_smuggled_past_the_engine(front: Front) -> None:
     """The platform takes a body that GET should not have for a request: none of those may come through."""
     smuggled = "GET /smuggled HTTP/1.1\r\nHost: evil\r\nX-Kombo-User: spoofed\r\nX-Probe: smuggled\r\n\r\n"
@@ -546,6 +447,24 @@ async def test_a_link_of_another_tenant_asks_first(front: Front) -> None:
         assert (got.status in (200, 403), seen) == (True, [])  # some engines take 200 for leave
         assert b"/_bridge/saml/globex/login" in got.body
         _, [_] = await front.ask("/my?tenant=acme", PAGE, person=seed.JANE)
+
+
+@pytest.mark.parametrize("front", ["nginx"], indirect=True)
+async def test_a_configuration_made_for_other_settings(front: Front, tmp_path: Path) -> None:
+    """It knows fewer identity headers, and takes every path for one that is let in like any other."""
+    port, cookie = free_port(), await front.cookie(seed.JANE)
+    made = plan(front.stage.deployment.load(), listen=Address("127.0.0.1", port), cache_folder=tmp_path / "answers")
+    older = {"identity": NAMES_WRITTEN, "classes": (PathClass(".*", "learner"),)}
+    for change in older:
+        (folder := tmp_path / change).mkdir()
+        text = GENERATED["nginx"](replace(made, **{change: older[change]}, cache_folder=folder / "answers"))
+        with ENGINES["nginx"](text, folder, port):
+            for target in ("/my", f"{COURSE}/x", "/courses/anti-bribery/x", "/my/again"):
+                lines = f"Host: {front.host}\r\nConnection: close\r\nCookie: {cookie}\r\nX-Remote-User: spoofed\r\n"
+                before = len(front.platform.seen)
+                await exchange(f"http://127.0.0.1:{port}", f"GET {target} HTTP/1.1\r\n{lines}\r\n")
+                seen = [(each.target, each.get("x-remote-user")) for each in front.platform.seen[before:]]
+                assert seen == ([] if "anti-bribery" in target else [(target, f"acme:{seed.JANE.id}")])
 
 
 @contextlib.asynccontextmanager

@@ -27,8 +27,9 @@ from bridge.settings.load import load
 from bridge.simulator import seed
 from tests.real.engines import ENGINES
 from tests.real.engines.asked import Relay, relay
+from tests.real.engines.front import SECONDS, is_whole
 from tests.real.engines.platform import Platform, platform
-from tests.real.test_engines import RESPELLS, SECONDS, is_whole
+from tests.real.test_engines import RESPELLS
 from tests.support.deployment import Deployment
 from tests.support.processes import free_port
 from tests.support.stage import PAGE, Stage, stage

@@ -19,15 +19,18 @@ from bridge.generate.engines import ENGINES as GENERATED
 from bridge.generate.plan import Plan, plan
 from bridge.settings.addresses import Address, Upstream
 from bridge.settings.model import Forwarding
+from bridge.stamp.headers import NAMES, listed
 from tests.real.engines import ENGINES
+from tests.real.engines.front import SECONDS, Got, is_whole, parsed
 from tests.real.engines.platform import Platform, Seen, platform
-from tests.real.test_engines import SECONDS, Got, is_whole, parsed
+from tests.support.deployment import Deployment
 from tests.support.processes import free_port
 from tests.support.sockets import listening
 from tests.support.stage import Stage, stage
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.parametrize("engine", ENGINES)]
 
+LATER = "X-Remote-User"
 SAID = {"X-Forwarded-For": "198.51.100.1, 203.0.113.9", "X-Real-IP": "198.51.100.2"}
 
 
@@ -39,9 +42,16 @@ class Behind:
     platform: Platform
 
 
+def prepare(deployment: Deployment) -> None:
+    deployment.service["headers"] = {LATER: "sub"}
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def behind(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Behind]:
-    async with platform() as server, stage(tmp_path_factory.mktemp("stage"), upstream=server.origin) as on:
+    async with (
+        platform() as server,
+        stage(tmp_path_factory.mktemp("stage"), prepare=prepare, upstream=server.origin) as on,
+    ):
         yield Behind(on, server)
 
 
@@ -69,6 +79,23 @@ async def ask(behind: Behind, made: Plan, **headers: str) -> tuple[Got, list[See
     finally:
         writer.transport.abort()
     return parsed(answer), behind.platform.seen[before:]
+
+
+@pytest.mark.parametrize("said", [
+    {}, {"X-Bridge-Headers": "{current}"}, {"Connection": "close, X-Bridge-Headers"}, {"X_Bridge_Headers": "{current}"},
+], ids=["nothing", "by the client", "nominated", "nearly"])  # fmt: skip
+async def test_made_before_the_bridge_had_another_identity_header(
+    engine: str, behind: Behind, said: dict[str, str], tmp_path: Path
+) -> None:
+    """Of which this engine does not know that a client's must go: nothing passes, but in nginx by way of the bridge."""
+    current = listed((*NAMES, LATER))
+    async with running(engine, behind, tmp_path, identity=NAMES) as made:
+        headers = {name: value.format(current=current) for name, value in said.items()}
+        got, seen = await ask(behind, made, **{LATER: "spoofed"}, **headers)
+    if engine == "nginx":
+        assert (got.status, [each.get(LATER) for each in seen]) == (200, [""])
+    else:
+        assert (got.status, got.get("bridge-error"), seen) == (503, "user_unknown", [])
 
 
 @pytest.mark.parametrize("trusted", [(), (ip_network("10.0.0.0/8"),)], ids=["nobody", "others"])

@@ -85,6 +85,7 @@ async def test_who_is_inactive_or_deleted_at_a_sync_is_signed_out(brisk: Stage) 
         assert (await jane.get("/my")).status_code == 200
 
 
+@pytest.mark.long
 async def test_a_session_goes_on_when_kombo_is_back(brisk: Stage) -> None:
     async with brisk.browser() as browser:
         assert (await browser.launch("acme", seed.JANE, "/courses/cybersecurity-101")).status_code == 200

@@ -97,7 +97,9 @@ async def test_a_session_that_ends_while_it_is_looked_up_does_not_come_back(
     assert desk.sessions.cached(cookie) is None
 
 
-async def test_a_session_ends_with_its_lifetime_its_idle_limit_and_the_idps_own_limit(desk: Desk) -> None:
+async def test_a_session_ends_with_its_lifetime_its_idle_limit_and_the_idps_own_limit(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from bridge.store.engine import now_ms
 
     limited = await desk.sign_in(ends_at=now_ms() + 100)
@@ -106,16 +108,19 @@ async def test_a_session_ends_with_its_lifetime_its_idle_limit_and_the_idps_own_
     await asyncio.sleep(0.15)
     assert await desk.sessions.find(limited) is None
     assert await desk.sessions.find(lasting)
-    desk.rooms.deployment.tenants["acme"]["session"] = {"lifetime": "1h", "idle": "1s"}
+    desk.rooms.deployment.tenants["acme"]["session"] = {"lifetime": "1h", "idle": "1m"}
     desk.configuration = desk.rooms.deployment.load()
     desk.sessions.forget_cached()
     idle = await desk.sign_in()
     assert await desk.sessions.find(idle)
+    ahead = 0
+    monkeypatch.setattr("bridge.session.sessions.now_ms", lambda: now_ms() + ahead)
     for _ in range(4):
-        await asyncio.sleep(0.4)
+        ahead += 24_000
         desk.sessions.forget_cached()
         assert await desk.sessions.find(idle), "each use starts the idle time anew"
-    await asyncio.sleep(1.1)
+        await asyncio.gather(*desk.sessions._writing)
+    ahead += 66_000
     desk.sessions.forget_cached()
     assert await desk.sessions.find(idle) is None
 
