@@ -21,7 +21,8 @@ What a 200 depends on, and so what a cache has to keep apart: method, Host, the 
 also, where the query names a tenant or Sec-Purpose says prefetch, whatever makes a page load of a request. Refusals
 must not be kept. An engine that lets targets share an answer says in X-Bridge-Routes which routes it goes by
 (`bridge.front.classes`); while those are not the ones in force, its X-Accel-Expires is 0. One that removes headers by
-name says in X-Bridge-Headers which identity headers it knows; with others than the bridge writes, nothing is let in.
+name says in X-Bridge-Headers which identity headers it knows, sorted and with commas between (traefik: behind
+/auth/traefik/headers/); with others than the bridge writes, nothing is let in.
 
 The decision is the proxy's own, for the same head. What the platform answers is not heard of here, so rules on
 `completions:` and `completion_header` do nothing, and `on_launch: enroll` begins when a request is let in.
@@ -60,7 +61,7 @@ DECISION_SECONDS: Final = 30
 
 ROUTES: Final = b"x-bridge-routes"
 """The header by which an engine says the routes that its configuration was made for (`Rules.classes_id`)."""
-NAMES: Final = b"x-bridge-headers"
+HEADERS: Final = b"x-bridge-headers"
 """Likewise the identity headers, `Rules.written_names`."""
 _NAMES_PATH: Final = b"/headers/"
 _WARN_SECONDS: Final = 60.0
@@ -123,7 +124,7 @@ class ForwardAuth:
 
     def _check_names(self, dialect: Dialect, head: Head, behind: bytes) -> None:
         """Raises `Refusal` where the engine would let a client write a header that the bridge writes by now."""
-        said = list(head.fields.get(NAMES, ()))
+        said = list(head.fields.get(HEADERS, ()))
         if dialect.target is not None and behind.startswith(_NAMES_PATH):
             said.append(behind.removeprefix(_NAMES_PATH))
         if said in ([], [self._front.rules.written_names]):

@@ -82,8 +82,12 @@ class Rules:
 def classes(configuration: Configuration) -> tuple[PathClass, ...]:
     """Which paths are let in alike under this configuration."""
     service = configuration.service
-    doors = (path.decode() for _, path in _former_acs(configuration))
-    return path_classes(service.routes, service.completions, doors)
+    return path_classes(service.routes, service.completions, doors(configuration))
+
+
+def doors(configuration: Configuration) -> tuple[str, ...]:
+    """The paths outside `/_bridge/` that are the bridge's own: the ACS of older service providers."""
+    return tuple(dict.fromkeys(path.decode() for _, path in _former_acs(configuration)))
 
 
 def _former_acs(configuration: Configuration) -> Mapping[tuple[str, bytes], tuple[Tenant, ...]]:

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from bridge.errors import BridgeError
 from bridge.front.classes import PathClass
-from bridge.front.rules import classes
+from bridge.front.rules import classes, doors
 from bridge.hosts import DEFAULT_PORTS
 from bridge.proxy import request
 from bridge.proxy.names import removed_names
@@ -87,7 +86,6 @@ def plan(
     if _clashes(listen, service.listen) or _clashes(listen, service.internal_listen):
         raise Unwritable(f"the bridge itself listens on {listen}: let the engine listen elsewhere (--listen)")
     identity = (*NAMES, *service.headers)
-    former = (tenant.party.former_acs for tenant in configuration.tenants.values())
     removed = [*_SAID_BY_THE_PLATFORM, *_SAID_BY_KOMBO, *sorted(removed_names())]
     kept = {name.lower() for name in (*identity, *WRITTEN)}
     return Plan(
@@ -107,7 +105,7 @@ def plan(
         tenant_parameter=service.tenant_parameter,
         limits=service.forwarding,
         cache_folder=cache_folder,
-        doors=tuple(dict.fromkeys(urlsplit(acs).path for acs in former if acs)),
+        doors=doors(configuration),
     )
 
 

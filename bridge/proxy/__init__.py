@@ -7,7 +7,7 @@
     relay       one forwarded request on its way: head and body out (sending), answer and body back
     answer      one request that an ASGI application of ours answers
     upstream    connections to the platform, and when one may be used again
-    response    how the platform's answers are read
+    response    how the platform's answers are read, and where their bodies end (framing)
     headers     what happens to each header, by its name; names, cookies, forwarded and caching are its parts
     flow        whether a client's socket is read, and who asked that it should not be
     limits      every size and every time limit
@@ -16,6 +16,7 @@
     vigil       streams end with their sessions, and last as long as they do
     problem     answers for when there is no request that a page could be written for
     inside      how the internal listener reads requests
+    descriptors how many files a process may have open
     server      uvicorn, started and stopped our way
 
 Read it from `protocol` onwards; what each part guards against is in its tests.

@@ -191,6 +191,14 @@ class Bridge:
     def connections(self) -> list[BridgeProtocol]:
         return [each for each in self.server.server_state.connections if isinstance(each, BridgeProtocol)]
 
+    @property
+    def held(self) -> int:
+        """Bytes that wait in the bridge, in either direction, for its one client."""
+        (connection,) = self.connections
+        exchange = connection._current
+        size = connection.transport.get_write_buffer_size() + (exchange.held if exchange else 0)
+        return size + sum(each.transport.get_write_buffer_size() for each in self.pool._open)
+
     async def client(self, *, small_buffers: bool = False) -> Peer:
         sock = socket.socket()
         if small_buffers:

@@ -281,14 +281,6 @@ async def test_large_bodies_pass_unchanged(bridge: Bridge, platform: Platform, c
     assert platform.requests[0][1] == body
 
 
-def held(bridge: Bridge) -> int:
-    """Bytes that wait in the bridge."""
-    (connection,) = bridge.connections
-    exchange = connection._current
-    size = connection.transport.get_write_buffer_size() + (exchange.held if exchange else 0)
-    return size + sum(each.transport.get_write_buffer_size() for each in bridge.pool._open)
-
-
 async def test_a_slow_reader_slows_the_platform(bridge: Bridge, platform: Platform) -> None:
     platform.handler = platform.by_hand
     client = await bridge.client(small_buffers=True)
@@ -301,7 +293,7 @@ async def test_a_slow_reader_slows_the_platform(bridge: Bridge, platform: Platfo
     writing = asyncio.create_task(peer.writer.drain())
     await asyncio.sleep(0.3)
     assert not writing.done()
-    assert held(bridge) < MIB
+    assert bridge.held < MIB
     await client.head()
     for _ in range(size // MIB):
         await client.exactly(MIB)
@@ -321,7 +313,7 @@ async def test_a_slow_platform_slows_the_client(bridge: Bridge, platform: Platfo
     writing = asyncio.create_task(client.writer.drain())
     await asyncio.sleep(0.3)
     assert not writing.done()
-    assert held(bridge) < MIB
+    assert bridge.held < MIB
     for _ in range(size // MIB):
         await peer.exactly(MIB)
     await asyncio.wait_for(writing, 5)
@@ -339,7 +331,7 @@ async def test_a_body_waits_for_the_decision_in_bounded_memory(bridge: Bridge, p
     writing = asyncio.create_task(client.writer.drain())
     await asyncio.sleep(0.2)
     assert not writing.done()
-    assert held(bridge) < MIB
+    assert bridge.held < MIB
     decided.set_result(Forward(IDENTITY))
     assert (await client.message())[1] == b"ok"
     assert len(platform.requests[0][1]) == size

@@ -102,13 +102,6 @@ async def test_a_websocket_through_tls(secure: Bridge, platform: Platform, autho
     await secure.settled(lambda: not secure.connections and not secure.pool._open)
 
 
-def held(bridge: Bridge) -> int:
-    (connection,) = bridge.connections
-    return connection.transport.get_write_buffer_size() + sum(
-        each.transport.get_write_buffer_size() for each in bridge.pool._open
-    )
-
-
 async def test_a_slow_reader_slows_the_platform_through_tls(
     secure: Bridge, platform: Platform, authority: Authority
 ) -> None:
@@ -121,7 +114,7 @@ async def test_a_slow_reader_slows_the_platform_through_tls(
     peer.writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size + bytes(size))
     await secure.settled(lambda: any(each.read_paused for each in secure.pool._open))
     await asyncio.sleep(0.1)
-    assert held(secure) < 2 * MIB
+    assert secure.held < 2 * MIB
     await client.head()
     for _ in range(size // MIB):
         await client.exactly(MIB)

@@ -7,7 +7,6 @@ about under another path of its class (`bridge.front.classes`).
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import itertools
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
@@ -27,7 +26,7 @@ from bridge.settings.load import load
 from bridge.simulator import seed
 from tests.real.engines import ENGINES
 from tests.real.engines.asked import Relay, relay
-from tests.real.engines.front import SECONDS, is_whole
+from tests.real.engines.front import send
 from tests.real.engines.platform import Platform, platform
 from tests.real.test_engines import RESPELLS
 from tests.support.deployment import Deployment
@@ -66,17 +65,7 @@ class Front:
         """The answer, or what there is of it when the engine closes."""
         said = {"Host": self.stage.origin.removeprefix("http://"), "Connection": "close"} | headers
         head = "".join(f"{name}: {value}\r\n" for name, value in said.items()) + lines
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
-        answer = b""
-        try:
-            writer.write(line + b" HTTP/1.1\r\n" + head.encode() + b"\r\n")
-            with contextlib.suppress(ConnectionError):
-                async with asyncio.timeout(SECONDS):
-                    while not is_whole(answer) and (piece := await reader.read(65536)):
-                        answer += piece
-        finally:
-            writer.transport.abort()
-        return answer
+        return await send(Address("127.0.0.1", self.port), line + b" HTTP/1.1\r\n" + head.encode() + b"\r\n")
 
 
 @dataclass

@@ -21,7 +21,7 @@ from bridge.settings.addresses import Address, Upstream
 from bridge.settings.model import Forwarding
 from bridge.stamp.headers import NAMES, listed
 from tests.real.engines import ENGINES
-from tests.real.engines.front import SECONDS, Got, is_whole, parsed
+from tests.real.engines.front import Got, parsed, send
 from tests.real.engines.platform import Platform, Seen, platform
 from tests.support.deployment import Deployment
 from tests.support.processes import free_port
@@ -67,17 +67,9 @@ async def running(engine: str, behind: Behind, folder: Path, **changed: Any) -> 
 async def ask(behind: Behind, made: Plan, **headers: str) -> tuple[Got, list[Seen]]:
     """A public path, which needs no session, and what the platform saw."""
     before = len(behind.platform.seen)
-    reader, writer = await asyncio.open_connection(*made.listen)
     said = {"Host": urlsplit(behind.stage.origin).netloc, "Connection": "close"} | headers
     lines = "".join(f"{name}: {value}\r\n" for name, value in said.items())
-    answer = b""
-    try:
-        writer.write(f"GET /static/x?y HTTP/1.1\r\n{lines}\r\n".encode())
-        async with asyncio.timeout(SECONDS):
-            while not is_whole(answer) and (piece := await reader.read(65536)):
-                answer += piece
-    finally:
-        writer.transport.abort()
+    answer = await send(made.listen, f"GET /static/x?y HTTP/1.1\r\n{lines}\r\n".encode())
     return parsed(answer), behind.platform.seen[before:]
 
 

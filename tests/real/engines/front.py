@@ -63,23 +63,15 @@ class Front:
             await browser.sign_in("acme", person)
             return "; ".join(f"{name}={value}" for name, value in browser.client.cookies.items())
 
+    @property
+    def address(self) -> Address:
+        return Address.parse(self.host)
+
     async def send(self, request: bytes) -> bytes:
-        """Whatever comes back until the answer is whole or the engine closes."""
-        reader, writer = await self.connect()
-        answer = b""
-        try:
-            with contextlib.suppress(ConnectionError):
-                writer.write(request)
-                async with asyncio.timeout(SECONDS):
-                    while not is_whole(answer) and (piece := await reader.read(65536)):
-                        answer += piece
-        finally:
-            writer.transport.abort()
-        return answer
+        return await send(self.address, request)
 
     async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        host, _, port = self.host.rpartition(":")
-        return await asyncio.open_connection(host, int(port))
+        return await asyncio.open_connection(*self.address)
 
     async def ask(
         self,
@@ -102,6 +94,21 @@ class Front:
         head = f"{method} {target.replace('{host}', self.host)} HTTP/1.1\r\n{lines}\r\n"
         answer = await self.send(head.encode("utf-8") + (body or b""))
         return parsed(answer), self.platform.by_probe[probe]
+
+
+async def send(there: Address, request: bytes) -> bytes:
+    """Whatever comes back until the answer is whole or the engine closes."""
+    reader, writer = await asyncio.open_connection(*there)
+    answer = b""
+    try:
+        with contextlib.suppress(ConnectionError):
+            writer.write(request)
+            async with asyncio.timeout(SECONDS):
+                while not is_whole(answer) and (piece := await reader.read(65536)):
+                    answer += piece
+    finally:
+        writer.transport.abort()
+    return answer
 
 
 def is_whole(answer: bytes) -> bool:
