@@ -92,14 +92,14 @@ class Front:
 
     def _decide(self, head: Head) -> Decision | Awaitable[Decision]:
         rules = self.rules
-        place = rules.places.at(head.get(b"host"))
+        place, path = rules.places.at(head.get(b"host")), head.path
         if place is None:
             return self._elsewhere(head)
         if name := self._policy.ambiguous(head):
             raise Refusal(Code.HEADERS_AMBIGUOUS, f"the header {name[:64]!r} could be read as one of the bridge's own")
-        if (place.origin, head.path) in rules.former_acs:
+        if rules.former_acs and (place.origin, path) in rules.former_acs:
             return self._bridge or _not_mounted()
-        match = rules.paths.decide_path(head.path)
+        match = rules.paths.decide_path(path)
         if match.access == "bridge":
             return self._bridge or _not_mounted()
         met = met_by(head, match, place, rules.configuration.service.completions) if match.completions else None

@@ -37,4 +37,4 @@ def framing(head: ResponseHead, answer: AnswerHead, request: Head, trailers: int
         if answer.trailer and not plain:
             line += b"Trailer: %b\r\n" % answer.trailer
         return Framing(None, chunks, line, reusable=not answer.close)
-    return Framing(answer.length, None, length, reusable=answer.length is not None and not answer.close)
+    return Framing(answer.length, None, length, answer.length is not None and not answer.close)

@@ -31,6 +31,7 @@ _CACHE_CONTROL = Kind.CACHE_CONTROL
 _SHARED_CACHE = Kind.SHARED_CACHE
 _TRAILER = Kind.TRAILER
 
+_PRIVATE = b"Cache-Control: " + private(b"")
 _NONE: tuple[bytes, ...] = ()
 _NO_TOKENS: frozenset[bytes] = frozenset()
 _NOT_NAMES = frozenset((b"close", b"keep-alive", b"upgrade", b"te", b""))
@@ -156,7 +157,7 @@ class HeaderPolicy:
         if nominated:
             lines = [line for line in lines if line.partition(b":")[0].lower() not in nominated]
         if personal:  # behind what is nominated, so that `Connection: cache-control` cannot take it away
-            lines.append(b"Cache-Control: " + private(b",".join(caching).strip(b" \t")))
+            lines.append(b"Cache-Control: " + private(b",".join(caching).strip(b" \t")) if caching else _PRIVATE)
         lines.append(b"")
         answer = AnswerHead(b"\r\n".join(lines), told, head.minor)
         if lengths:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from bisect import bisect_left
+from collections.abc import Callable
 from typing import Literal, get_args
 
 from bridge.errors import Code
@@ -80,6 +81,7 @@ class Recorder:
         self._log = log
         self._client = log.client if log is not None else None
         self._aside: list[Ended] = []
+        self._measured: list[tuple[int, Callable[[], int]]] = []
         self._timer: asyncio.TimerHandle | None = None
 
     def ended(self, exchange: Exchange, now: float) -> None:
@@ -114,11 +116,17 @@ class Recorder:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        for slot, measure in self._measured:
+            self.counts[slot] = measure()
         requests, self._aside = self._aside, []
         for request in requests:
             self._count(request)
         if self._log is not None and requests:
             self.counts[DROPPED] += self._log.write(requests)
+
+    def measured(self, slot: int, measure: Callable[[], int]) -> None:
+        """A gauge that moves with every request: looked at when what has ended is counted."""
+        self._measured.append((slot, measure))
 
     def _count(self, request: Ended) -> None:
         """A tunnel counts among the requests when it ends, and its bytes then; its duration is no answer's."""

@@ -175,7 +175,8 @@ class Relay(Sending):
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.relay = None
-            connection.resume()
+            if connection.read_paused:
+                connection.resume()
             if self._sent and self._reusable and not extra and connection.clean:
                 self._pool.give(connection)
             else:

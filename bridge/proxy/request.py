@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Literal
 
 from bridge.errors import Code, Refusal
@@ -11,6 +12,7 @@ from bridge.proxy.headers import connection_options
 from bridge.proxy.limits import Limits
 
 _HOST = re.compile(rb"(?:[A-Za-z0-9._~-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
+_HOST_BYTES = 512  # with blanks around it
 _CHUNKED = b"Transfer-Encoding: chunked\r\n"
 _UPGRADE_NAMES = (b"upgrade", b"connection", b"http2-settings")
 # CONNECT would make a tunnel of the connection, TRACE shows the platform's view of it to the client, identity included.
@@ -179,6 +181,11 @@ class Exchange:
         )
 
 
+@lru_cache(512)
+def _is_host(value: bytes) -> bool:
+    return _HOST.fullmatch(value.strip(b" \t")) is not None
+
+
 def check(head: Head, limits: Limits) -> None:
     """Whether a head names one method, target and host, of a size; whoever received it. Raises `Refusal`."""
     if len(head.target) > limits.target_bytes:
@@ -190,7 +197,7 @@ def check(head: Head, limits: Limits) -> None:
     if not head.target.startswith(b"/") or b"#" in head.target:
         raise _malformed("the target is not a path with a query")
     hosts = head.fields.get(b"host", ())
-    if len(hosts) != 1 or not _HOST.fullmatch(hosts[0].strip(b" \t")):
+    if len(hosts) != 1 or len(hosts[0]) > _HOST_BYTES or not _is_host(hosts[0]):
         raise _malformed("the request has no Host, more than one, or one that is none")
 
 

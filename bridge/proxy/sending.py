@@ -100,7 +100,7 @@ class Sending(Runner):
         else:
             self._sent = True
             connection.transport.write(self._block)
-            self._await_answer()
+            exchange.asked = self._renew(self._limits.first_byte)
 
     def client_sent(self) -> None:
         """More of the request has been read, or its end."""

@@ -116,6 +116,7 @@ class UpstreamPool:
         self.limits = limits or Limits()
         self.recorder = recorder or Recorder()
         self._counts = self.recorder.counts
+        self.recorder.measured(UPSTREAM_IDLE, lambda: len(self._idle))
         self.closing = False
         self.deadlines = Deadlines(self.limits.tick)
         self._tls = (tls or ssl.create_default_context()) if upstream.scheme == "https" else None
@@ -137,9 +138,7 @@ class UpstreamPool:
             if not repeatable and time.monotonic() - connection.idle_since > self.limits.upstream_fresh:
                 self._idle[connection] = None
                 return None
-            self._counts[UPSTREAM_IDLE] = len(self._idle)
             return connection
-        self._counts[UPSTREAM_IDLE] = 0
         return None
 
     def give(self, connection: UpstreamConnection) -> None:
@@ -150,7 +149,6 @@ class UpstreamPool:
             self._drop_oldest()
         now = connection.idle_since = time.monotonic()
         self._idle[connection] = None
-        self._counts[UPSTREAM_IDLE] = len(self._idle)
         if self.deadline == NEVER:
             self.deadline = now + self.limits.upstream_keep_alive
 
