@@ -1,6 +1,8 @@
-"""A plan to change in one place or another."""
+"""A plan to change in one place or another, and limits of which none is the default."""
 
 from __future__ import annotations
+
+from datetime import timedelta
 
 from bridge.generate.plan import WRITTEN, Plan
 from bridge.proxy.names import removed_names
@@ -26,4 +28,16 @@ PLAN = Plan(
     classes=(),
     tenant_parameter="tenant",
     limits=Forwarding(),
+)
+
+LIMITS = Forwarding(
+    connect=timedelta(seconds=2),
+    first_byte=timedelta(seconds=3),
+    idle=timedelta(minutes=10),
+    head=timedelta(seconds=7),
+    keep_alive=timedelta(seconds=50),
+    upstream_keep_alive=timedelta(seconds=20),
+    upstream_idle=9,
+    shutdown=timedelta(seconds=11),
+    head_bytes=20_000,
 )

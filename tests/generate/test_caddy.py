@@ -6,7 +6,6 @@ import json
 import re
 import subprocess
 from dataclasses import replace
-from datetime import timedelta
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from bridge.generate.plan import Plan, Unwritable
 from bridge.settings.addresses import Address, Upstream
 from bridge.settings.model import Forwarding
 from bridge.stamp.headers import NAMES
-from tests.generate.plans import PLAN
+from tests.generate.plans import LIMITS, PLAN
 from tests.real.engines.wheels import program
 
 HOSTILE = yaml.safe_load((Path(__file__).parent / "hostile_values.yaml").read_text(encoding="utf-8"))
@@ -101,18 +100,7 @@ def test_only_trusted_proxies_say_where_a_client_is() -> None:
 
 
 def test_the_limits_are_those_of_the_settings() -> None:
-    limits = Forwarding(
-        connect=timedelta(seconds=2),
-        first_byte=timedelta(seconds=3),
-        idle=timedelta(minutes=10),
-        head=timedelta(seconds=7),
-        keep_alive=timedelta(seconds=50),
-        upstream_keep_alive=timedelta(seconds=20),
-        upstream_idle=9,
-        shutdown=timedelta(seconds=11),
-        head_bytes=20_000,
-    )
-    found = lines(replace(PLAN, limits=limits))
+    found = lines(replace(PLAN, limits=LIMITS))
     for line in (
         "dial_timeout 2s",
         "response_header_timeout 3s",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from datetime import timedelta
 from functools import cache
 from ipaddress import ip_network
 from pathlib import Path
@@ -18,7 +17,7 @@ from bridge.generate.traefik import FILE, traefik
 from bridge.settings.addresses import Address, Upstream
 from bridge.settings.model import Forwarding
 from bridge.stamp.headers import listed
-from tests.generate.plans import PLAN
+from tests.generate.plans import LIMITS, PLAN
 
 HOSTILE = yaml.safe_load((Path(__file__).parent / "hostile_values.yaml").read_text(encoding="utf-8"))
 SECURE = Upstream("https", "platform.example.com", 443)
@@ -110,16 +109,7 @@ def test_what_is_the_bridges_goes_to_it() -> None:
 
 
 def test_the_limits_are_those_of_the_settings() -> None:
-    limits = Forwarding(
-        connect=timedelta(seconds=2),
-        first_byte=timedelta(seconds=3),
-        keep_alive=timedelta(seconds=50),
-        upstream_keep_alive=timedelta(seconds=20),
-        upstream_idle=9,
-        shutdown=timedelta(seconds=11),
-        head_bytes=20_000,
-    )
-    plan = replace(PLAN, limits=limits)
+    plan = replace(PLAN, limits=LIMITS)
     transport = document(plan)["http"]["serversTransports"]["platform"]
     assert transport["forwardingTimeouts"] == {
         "dialTimeout": "2s",
