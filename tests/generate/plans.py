@@ -1,8 +1,11 @@
-"""A plan to change in one place or another, and limits of which none is the default."""
+"""A plan to change in one place or another, limits of which none is the default, and values that mean harm."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
+from typing import Any
 
 from bridge.generate.plan import WRITTEN, Plan
 from bridge.proxy.names import removed_names
@@ -41,3 +44,18 @@ LIMITS = Forwarding(
     shutdown=timedelta(seconds=11),
     head_bytes=20_000,
 )
+
+
+def laid_open(value: str, **more: Any) -> Plan:
+    """A plan in which everything that is somebody's own words says `value`; `more` are further parts of it."""
+    plan = replace(PLAN, certificate=Path("/etc") / value, key=Path("/etc/keys") / value, doors=(f"/{value}",))
+    return replace(plan, **more)
+
+
+def said(found: Any, value: str) -> Any:
+    """A document that was made with `MARK` in the place of each such value, as it is to be with this one."""
+    if isinstance(found, dict):
+        return {key: said(each, value) for key, each in found.items()}
+    if isinstance(found, list):
+        return [said(each, value) for each in found]
+    return found.replace("MARK", value) if isinstance(found, str) else found

@@ -18,7 +18,7 @@ from bridge.generate.plan import Plan, Unwritable
 from bridge.settings.addresses import Address, Upstream
 from bridge.settings.model import Forwarding
 from bridge.stamp.headers import NAMES
-from tests.generate.plans import LIMITS, PLAN
+from tests.generate.plans import LIMITS, PLAN, laid_open, said
 from tests.real.engines.wheels import program
 
 HOSTILE = yaml.safe_load((Path(__file__).parent / "hostile_values.yaml").read_text(encoding="utf-8"))
@@ -125,35 +125,21 @@ def test_a_secure_platform_is_told_the_host_and_verified() -> None:
     assert not [line for line in found if "insecure" in line]
 
 
-def laid_open(value: str) -> Plan:
-    """A plan in which everything that is somebody's own words says `value`."""
-    return replace(
-        PLAN,
-        certificate=Path("/etc") / value,
-        key=Path("/etc/keys") / value,
-        upstream=Upstream("unix", path=f"/run/{value}"),
-        limits=Forwarding(upstream_ca=Path("/etc/ca") / value),
-        doors=(f"/{value}",),
-    )
+def exposed(value: str) -> Plan:
+    upstream = Upstream("unix", path=f"/run/{value}")
+    return laid_open(value, upstream=upstream, limits=Forwarding(upstream_ca=Path("/etc/ca") / value))
 
 
 @pytest.mark.parametrize("value", HOSTILE)
 def test_a_value_is_never_more_than_a_value(value: str, tmp_path: Path) -> None:
     try:
-        text = caddy(laid_open(value))
+        text = caddy(exposed(value))
     except Unwritable:
         assert not re.fullmatch(r"[A-Za-z0-9 ._-]+", value)
         return
 
-    def said(found: Any) -> Any:
-        if isinstance(found, dict):
-            return {key: said(each) for key, each in found.items()}
-        if isinstance(found, list):
-            return [said(each) for each in found]
-        return found.replace("MARK", value) if isinstance(found, str) else found
-
-    mark = adapted(caddy(laid_open("MARK")), tmp_path)
-    assert adapted(text, tmp_path) == said(mark)
+    mark = adapted(caddy(exposed("MARK")), tmp_path)
+    assert adapted(text, tmp_path) == said(mark, value)
 
 
 @pytest.mark.parametrize("name", ["X-A\n", "X-{env.HOME}", 'X-"', "X-`", ""])

@@ -19,7 +19,7 @@ from bridge.generate.envoy import envoy
 from bridge.generate.plan import Plan
 from bridge.settings.addresses import Address, Upstream
 from bridge.settings.model import Forwarding
-from tests.generate.plans import PLAN
+from tests.generate.plans import LIMITS, PLAN, laid_open, said
 from tests.real.engines.envoy import ALONE
 from tests.real.engines.wheels import program
 
@@ -143,17 +143,8 @@ def test_only_trusted_proxies_say_where_a_client_is() -> None:
 
 
 def test_the_limits_are_those_of_the_settings() -> None:
-    limits = Forwarding(
-        connect=timedelta(seconds=2),
-        idle=timedelta(minutes=10),
-        head=timedelta(seconds=7),
-        keep_alive=timedelta(seconds=50),
-        upstream_keep_alive=timedelta(days=30),
-        connections=7,
-        upstream_connections=8,
-        head_bytes=20 * 1000,
-        head_fields=50,
-    )
+    more = {"upstream_keep_alive": timedelta(days=30), "connections": 7, "upstream_connections": 8, "head_fields": 50}
+    limits = LIMITS.model_copy(update=more | {"head_bytes": 20 * 1000})
     plan = replace(PLAN, limits=limits)
     found = manager(plan)
     assert (found["request_headers_timeout"], found["stream_idle_timeout"]) == ("7s", "600s")
@@ -194,30 +185,16 @@ def test_a_secure_platform_by_its_address() -> None:
     assert validation["match_typed_subject_alt_names"] == [{"san_type": "IP_ADDRESS", "matcher": {"exact": "10.0.0.1"}}]
 
 
-def laid_open(value: str) -> Plan:
-    """A plan in which everything that is somebody's own words says `value`."""
-    return replace(
-        PLAN,
-        certificate=Path("/etc") / value,
-        key=Path("/etc/keys") / value,
-        upstream=Upstream("unix", path=f"/run/{value}"),
-        doors=(f"/{value}",),
-    )
+def exposed(value: str) -> Plan:
+    return laid_open(value, upstream=Upstream("unix", path=f"/run/{value}"))
 
 
 @pytest.mark.parametrize("value", HOSTILE)
 def test_a_value_is_never_more_than_a_value(value: str) -> None:
-    def said(found: Any) -> Any:
-        if isinstance(found, dict):
-            return {key: said(each) for key, each in found.items()}
-        if isinstance(found, list):
-            return [said(each) for each in found]
-        return found.replace("MARK", value) if isinstance(found, str) else found
-
-    assert document(laid_open(value)) == said(document(laid_open("MARK")))
-    text = envoy(laid_open(value))
+    assert document(exposed(value)) == said(document(exposed("MARK")), value)
+    text = envoy(exposed(value))
     assert text.isascii()
-    assert len(text.splitlines()) == len(envoy(laid_open("MARK")).splitlines())
+    assert len(text.splitlines()) == len(envoy(exposed("MARK")).splitlines())
 
 
 def test_a_name_of_ours_by_its_address_in_any_family() -> None:

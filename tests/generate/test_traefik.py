@@ -17,7 +17,7 @@ from bridge.generate.traefik import FILE, traefik
 from bridge.settings.addresses import Address, Upstream
 from bridge.settings.model import Forwarding
 from bridge.stamp.headers import listed
-from tests.generate.plans import LIMITS, PLAN
+from tests.generate.plans import LIMITS, PLAN, laid_open, said
 
 HOSTILE = yaml.safe_load((Path(__file__).parent / "hostile_values.yaml").read_text(encoding="utf-8"))
 SECURE = Upstream("https", "platform.example.com", 443)
@@ -145,37 +145,22 @@ def test_a_platform_at_a_unix_socket_is_out_of_reach() -> None:
         traefik(replace(PLAN, upstream=Upstream("unix", path="/run/platform")))
 
 
-def laid_open(value: str) -> Plan:
-    """A plan in which everything that is somebody's own words says `value`."""
-    return replace(
-        PLAN,
-        certificate=Path("/etc") / value,
-        key=Path("/etc/keys") / value,
-        upstream=SECURE,
-        limits=Forwarding(upstream_ca=Path("/etc/ca") / value),
-        doors=(f"/{value}",),
-    )
+def exposed(value: str) -> Plan:
+    return laid_open(value, upstream=SECURE, limits=Forwarding(upstream_ca=Path("/etc/ca") / value))
 
 
 @pytest.mark.parametrize("value", HOSTILE)
 def test_a_value_is_never_more_than_a_value(value: str) -> None:
     if "`" in value:
         with pytest.raises(Unwritable):
-            traefik(laid_open(value))
+            traefik(exposed(value))
         return
 
-    def said(found: Any) -> Any:
-        if isinstance(found, dict):
-            return {key: said(each) for key, each in found.items()}
-        if isinstance(found, list):
-            return [said(each) for each in found]
-        return found.replace("MARK", value) if isinstance(found, str) else found
-
-    text = traefik(laid_open(value))
-    assert yaml.safe_load(text) == said(document(laid_open("MARK")))
+    text = traefik(exposed(value))
+    assert yaml.safe_load(text) == said(document(exposed("MARK")), value)
     assert text.isascii()
     assert "{{" not in text  # which Traefik would carry out
-    assert len(text.splitlines()) == len(traefik(laid_open("MARK")).splitlines())
+    assert len(text.splitlines()) == len(traefik(exposed("MARK")).splitlines())
 
 
 @pytest.mark.parametrize("name", ["X-A\nX-B: 1", 'X-"', "X-{{ env }}", "X: &a"])

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
-
-import pytest
 
 from .conftest import Peer, Platform
 
@@ -110,9 +109,10 @@ class Service:
         return await asyncio.wait_for(self.process.wait(), 20)
 
 
-@pytest.fixture
-async def service(tmp_path: Path, platform: Platform, request: pytest.FixtureRequest) -> AsyncIterator[Service]:
-    (tmp_path / "service.py").write_text(SERVICE)
+@contextlib.asynccontextmanager
+async def serving(folder: Path, platform: Platform, arguments: Sequence[str]) -> AsyncIterator[Service]:
+    """`arguments` are those of the program above."""
+    (folder / "service.py").write_text(SERVICE)
     ports = []
     for _ in range(2):
         with socket.create_server(("127.0.0.1", 0)) as free:
@@ -121,15 +121,17 @@ async def service(tmp_path: Path, platform: Platform, request: pytest.FixtureReq
         "LISTEN": f"127.0.0.1:{ports[0]}",
         "INTERNAL": f"127.0.0.1:{ports[1]}",
         "PLATFORM": str(platform.upstream),
-        "PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)]),
+        "PYTHONPATH": os.pathsep.join([str(folder), str(ROOT)]),
     }
     process = await asyncio.create_subprocess_exec(
-        sys.executable, str(tmp_path / "service.py"), *request.param, env=environment, stderr=asyncio.subprocess.DEVNULL
+        sys.executable, str(folder / "service.py"), *arguments, env=environment, stderr=asyncio.subprocess.DEVNULL
     )
     made = Service(process, *ports)
-    yield made
-    for client in made.clients:
-        client.writer.transport.abort()
-    if process.returncode is None:
-        process.terminate()
-        await asyncio.wait_for(process.wait(), 20)
+    try:
+        yield made
+    finally:
+        for client in made.clients:
+            client.writer.transport.abort()
+        if process.returncode is None:
+            process.terminate()
+            await asyncio.wait_for(process.wait(), 20)

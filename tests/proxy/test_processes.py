@@ -6,15 +6,23 @@ import asyncio
 import contextlib
 import os
 import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
 from .conftest import OK, Peer, Platform
-from .service import Service, service  # noqa: F401  # a fixture
+from .service import Service, serving
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 
 pytestmark = [pytest.mark.long, pytest.mark.asyncio(loop_factories=["asyncio"])]
+
+
+@pytest.fixture
+async def service(tmp_path: Path, platform: Platform, request: pytest.FixtureRequest) -> AsyncIterator[Service]:
+    async with serving(tmp_path, platform, request.param) as made:
+        yield made
 
 
 @pytest.mark.parametrize(
@@ -23,7 +31,7 @@ pytestmark = [pytest.mark.long, pytest.mark.asyncio(loop_factories=["asyncio"])]
     indirect=["service"],
 )
 async def test_it_finishes_what_runs_and_exits_with_0(
-    service: Service,  # noqa: F811
+    service: Service,
     platform: Platform,
     sign: signal.Signals,
 ) -> None:
@@ -50,7 +58,7 @@ async def test_it_finishes_what_runs_and_exits_with_0(
     assert await asyncio.wait_for(service.process.wait(), 10) == 0
 
 
-async def works(service: Service, answered: list[bytes]) -> None:  # noqa: F811
+async def works(service: Service, answered: list[bytes]) -> None:
     """Asks again and again until nobody listens any more. Whatever was sent on a connection must be answered there."""
     while True:
         try:
@@ -73,7 +81,7 @@ async def works(service: Service, answered: list[bytes]) -> None:  # noqa: F811
 
 
 @pytest.mark.parametrize("service", [["1"], ["2"]], indirect=True)
-async def test_sigterm_under_load_breaks_nothing_off(service: Service, platform: Platform) -> None:  # noqa: F811
+async def test_sigterm_under_load_breaks_nothing_off(service: Service, platform: Platform) -> None:
     async def slowly(peer: Peer) -> None:
         while True:
             await peer.message()
@@ -92,7 +100,7 @@ async def test_sigterm_under_load_breaks_nothing_off(service: Service, platform:
 
 
 @pytest.mark.parametrize("service", [["2"]], indirect=True)
-async def test_workers_share_the_port(service: Service, platform: Platform) -> None:  # noqa: F811
+async def test_workers_share_the_port(service: Service, platform: Platform) -> None:
     await service.workers(2)
     client = await service.client()
     await client.send(GET)
@@ -106,7 +114,7 @@ async def test_workers_share_the_port(service: Service, platform: Platform) -> N
 
 
 @pytest.mark.parametrize("service", [["2"]], indirect=True)
-async def test_a_worker_that_dies_is_replaced(service: Service, platform: Platform) -> None:  # noqa: F811
+async def test_a_worker_that_dies_is_replaced(service: Service, platform: Platform) -> None:
     before = await service.workers(2)
     dead = before.pop()
     os.kill(dead, signal.SIGKILL)
@@ -120,7 +128,7 @@ async def test_a_worker_that_dies_is_replaced(service: Service, platform: Platfo
 
 
 @pytest.mark.parametrize("service", [["1", "few"]], indirect=True)
-async def test_without_descriptors_it_waits_and_goes_on(service: Service, platform: Platform) -> None:  # noqa: F811
+async def test_without_descriptors_it_waits_and_goes_on(service: Service, platform: Platform) -> None:
     """Clients that come while there are none are not accepted, or closed; nothing spins, and nothing dies."""
     client = await service.client()
     await client.send(GET)
@@ -157,6 +165,6 @@ def cpu(pid: int) -> float:
 
 
 @pytest.mark.parametrize("service", [["1", "fail"], ["2", "fail"]], indirect=True)
-async def test_a_start_that_fails_is_no_success(service: Service) -> None:  # noqa: F811
+async def test_a_start_that_fails_is_no_success(service: Service) -> None:
     code = await asyncio.wait_for(service.process.wait(), 20)
     assert code in (1, 3)

@@ -71,14 +71,24 @@ async def test_bodies_pass_through_tls(secure: Bridge, platform: Platform, autho
     assert secure.decisions.asked[0].secure
 
 
-async def test_events_leave_at_once_through_tls(secure: Bridge, platform: Platform, authority: Authority) -> None:
+async def answered(
+    secure: Bridge, platform: Platform, authority: Authority, asked: bytes, head: bytes
+) -> tuple[Peer, Peer]:
+    """Client and platform once a request has been answered by a head."""
     platform.handler = platform.by_hand
     client = await connected(secure, authority)
-    await client.send(b"GET /events HTTP/1.1\r\nHost: a\r\nAccept: text/event-stream\r\n\r\n")
+    await client.send(asked)
     peer = await platform.accept()
     await peer.head()
-    await peer.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
+    await peer.send(head)
     await client.head()
+    return client, peer
+
+
+async def test_events_leave_at_once_through_tls(secure: Bridge, platform: Platform, authority: Authority) -> None:
+    asked = b"GET /events HTTP/1.1\r\nHost: a\r\nAccept: text/event-stream\r\n\r\n"
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+    client, peer = await answered(secure, platform, authority, asked, head)
     for number in range(5):
         event = b"9\r\ndata: %d\n\n\r\n" % number
         await peer.send(event)
@@ -86,13 +96,9 @@ async def test_events_leave_at_once_through_tls(secure: Bridge, platform: Platfo
 
 
 async def test_a_websocket_through_tls(secure: Bridge, platform: Platform, authority: Authority) -> None:
-    platform.handler = platform.by_hand
-    client = await connected(secure, authority)
-    await client.send(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
-    peer = await platform.accept()
-    await peer.head()
-    await peer.send(b"HTTP/1.1 101 Switching\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
-    await client.head()
+    asked = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+    head = b"HTTP/1.1 101 Switching\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+    client, peer = await answered(secure, platform, authority, asked, head)
     for one, other in ((client, peer), (peer, client)):
         await one.send(b"frame")
         assert await other.exactly(5) == b"frame"

@@ -142,10 +142,10 @@ async def test_unused_connections_are_closed_after_a_while(start: Start, platfor
     assert (await bridge.ask(GET))[1] == b"ok"
 
 
-async def test_unused_connections_are_few(start: Start, platform: Platform) -> None:
-    bridge = await start(upstream_idle=2)
+async def ask_at_once(bridge: Bridge, platform: Platform, number: int) -> None:
+    """So many requests, so that as many connections are kept afterwards, as far as they may be."""
     platform.handler = platform.by_hand
-    clients = [await bridge.client() for _ in range(5)]
+    clients = [await bridge.client() for _ in range(number)]
     for client in clients:
         await client.send(GET)
     peers = [await platform.accept() for _ in clients]
@@ -154,6 +154,11 @@ async def test_unused_connections_are_few(start: Start, platform: Platform) -> N
         await peer.send(OK)
     for client in clients:
         await client.message()
+
+
+async def test_unused_connections_are_few(start: Start, platform: Platform) -> None:
+    bridge = await start(upstream_idle=2)
+    await ask_at_once(bridge, platform, 5)
     await bridge.settled(lambda: len(bridge.pool._open) == 2)
 
 
@@ -171,16 +176,7 @@ async def test_connections_have_a_bound(start: Start, platform: Platform) -> Non
 async def test_a_kept_connection_makes_room_for_one_that_is_needed(start: Start, platform: Platform) -> None:
     """A POST takes none that may be closing; the limit must not refuse it for the sake of one that nobody uses."""
     bridge = await start(upstream_connections=2, upstream_fresh=0)
-    platform.handler = platform.by_hand
-    clients = [await bridge.client() for _ in range(2)]
-    for client in clients:
-        await client.send(GET)
-    peers = [await platform.accept() for _ in clients]
-    for peer in peers:
-        await peer.head()
-        await peer.send(OK)
-    for client in clients:
-        await client.message()
+    await ask_at_once(bridge, platform, 2)
     platform.handler = platform._answer
     post = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx"
     for _ in range(3):
