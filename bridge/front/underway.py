@@ -2,13 +2,15 @@
 
 Each has a cookie of its own, so that tabs which start at the same moment do not overwrite one another. Browsers limit
 cookies per host, and heads are limited too: beyond eight the oldest are parked, packed together in one cookie of
-bounded size, where an answer still finds them.
+bounded size, where an answer still finds them. Parking once more makes a cookie of a new name and drops those that it
+has read: of two requests at the same moment neither can undo what the other parked.
 """
 
 from __future__ import annotations
 
+import secrets as random
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass
 
 from bridge.exchange import Head
@@ -63,7 +65,7 @@ class Underway:
         """The login of a token, if this browser has it and it has not taken too long."""
         cookies = self._cookies.all(head)
         own = self._read(cookies.get(LOGIN + token[:NAME_CHARACTERS]))
-        known = [own, *self._read_parked(cookies.get(PARKED))]
+        known = [own, *self._parked_in(cookies)]
         return next((login for login in known if login and login.token == token), None)
 
     def put(
@@ -72,7 +74,7 @@ class Underway:
         """The Set-Cookies, by `cookies`, after which the browser has the login, and no more than it should."""
         there = self._cookies.all(head)
         own = {name: self._read(value) for name, value in there.items() if name.startswith(LOGIN)}
-        before = self._read_parked(there.get(PARKED))
+        before = self._parked_in(there)
         gone = {login.token, instead_of.token} if instead_of else {login.token}
         parked = [other for other in before if other.token not in gone]
         if instead_of:
@@ -84,24 +86,34 @@ class Underway:
         if login.cookie in own:
             seconds = USED_SECONDS if login.used else LIFETIME_SECONDS
             written.append(cookies.write(login.cookie, self._own.dump(asdict(login)), seconds, "None"))
-        return written if parked == before else [*written, self._park(parked, cookies)]
+        former = [name for name in there if name.startswith(PARKED)]
+        if parked == before and len(former) <= 1:
+            return written
+        return [*written, *(cookies.drop(name, "None") for name in former), *self._park(parked, cookies)]
 
-    def _park(self, logins: Iterable[Login], cookies: Cookies) -> tuple[str, str]:
+    def _park(self, logins: Iterable[Login], cookies: Cookies) -> list[tuple[str, str]]:
         """As many as fit; those that matter least are given up first."""
         kept = sorted(logins, key=_worth)
         while kept:
             value = self._parked.dump({"logins": [astuple(login) for login in kept]})
             if len(value) <= PARKED_CHARACTERS:
-                return cookies.write(PARKED, value, LIFETIME_SECONDS + USED_SECONDS, "None")
+                name = PARKED + random.token_urlsafe(NAME_CHARACTERS)
+                return [cookies.write(name, value, LIFETIME_SECONDS + USED_SECONDS, "None")]
             del kept[0]
-        return cookies.drop(PARKED, "None")
+        return []
 
     def _read(self, value: str | None) -> Login | None:
         login = self._own.read(Login, value, LIFETIME_SECONDS + USED_SECONDS)
         return login if login and login.lives else None
 
-    def _read_parked(self, value: str | None) -> list[Login]:
-        content = self._parked.load(value, LIFETIME_SECONDS + USED_SECONDS) if value else None
+    def _parked_in(self, cookies: Mapping[str, str]) -> list[Login]:
+        """Each once: where two cookies have it, as the one that has been answered."""
+        packs = [self._read_parked(value) for name, value in cookies.items() if name.startswith(PARKED)]
+        known = sorted((login for pack in packs for login in pack), key=lambda login: login.used)
+        return list({login.token: login for login in known}.values())
+
+    def _read_parked(self, value: str) -> list[Login]:
+        content = self._parked.load(value, LIFETIME_SECONDS + USED_SECONDS)
         try:
             logins = [Login(*fields) for fields in content["logins"]] if content else []
         except (TypeError, KeyError):  # written by another version

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import random
 import time
 from dataclasses import replace
@@ -47,6 +48,10 @@ class Jar(dict[str, str]):
         return KEEPER.find(self.head, login.token) == login
 
     @property
+    def packs(self) -> list[str]:
+        return [value for name, value in self.items() if PARKED in name]
+
+    @property
     def own(self) -> int:
         return sum("login" in name for name in self)
 
@@ -56,7 +61,36 @@ def test_the_ninth_is_parked_and_found_all_the_same() -> None:
     for n, each in enumerate(logins):
         jar.put(each)
         assert jar.own == min(n + 1, AT_ONCE)
-        assert len(jar.get(f"__Host-{PARKED}", "")) <= PARKED_CHARACTERS
+        assert all(len(pack) <= PARKED_CHARACTERS for pack in jar.packs)
+        assert len(jar.packs) == (n >= AT_ONCE)
+    assert all(jar.finds(each) for each in logins)
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))), ids=str)
+def test_requests_at_the_same_moment_undo_nothing_of_one_another(order: tuple[int, ...]) -> None:
+    """Each of three sees the cookies from before the others; their answers come in any order."""
+    jar, logins = Jar(), [login(n) for n in range(14)]
+    for each in logins[:10]:
+        jar.put(each)
+    heads = [jar.head, jar.head, jar.head]
+    written = [KEEPER.put(head, logins[10 + n], COOKIES) for n, head in enumerate(heads)]
+    for n in order:
+        jar.keep(written[n])
+    assert all(jar.finds(each) for each in logins[:13])
+    jar.put(logins[13])
+    assert all(jar.finds(each) for each in logins)
+    assert (jar.own, len(jar.packs)) == (AT_ONCE, 1), "and the next one clears up"
+
+
+def test_what_one_parked_while_another_read_it_stays() -> None:
+    """Two answers whose requests saw different cookies, the older one last."""
+    jar, logins = Jar(), [login(n) for n in range(12)]
+    for each in logins[:9]:
+        jar.put(each)
+    early = KEEPER.put(jar.head, logins[9], COOKIES)
+    for each in logins[10:]:
+        jar.put(each)
+    jar.keep(early)
     assert all(jar.finds(each) for each in logins)
 
 
@@ -67,7 +101,7 @@ def test_what_no_longer_fits_is_forgotten_oldest_first() -> None:
     found = [jar.finds(each) for each in logins]
     assert found == sorted(found)
     assert AT_ONCE < sum(found) < len(logins)
-    assert len(jar[f"__Host-{PARKED}"]) <= PARKED_CHARACTERS
+    assert [len(pack) <= PARKED_CHARACTERS for pack in jar.packs] == [True]
 
 
 def test_one_login_of_the_longest_link_can_be_parked() -> None:
@@ -117,20 +151,20 @@ def test_nothing_that_was_not_signed_for_this_counts() -> None:
     name = f"__Host-{known.cookie}"
     content = {"logins": [list(vars_of(known))]}
     for purpose in ("session", "relay state", "login", "arrival"):
-        jar[f"__Host-{PARKED}"] = Tokens(SECRETS, purpose).dump(content)
+        jar[f"__Host-{PARKED}x"] = Tokens(SECRETS, purpose).dump(content)
         del jar[name]
         assert not jar.finds(known), purpose
         jar.put(known)
     parked = Tokens(SECRETS, "parked logins")
     for strange in ({}, {"logins": 3}, {"logins": [3]}, {"logins": [[]]}, {"logins": [["acme"]]}, {"logins": None}):
-        jar[f"__Host-{PARKED}"] = parked.dump(strange)
+        jar[f"__Host-{PARKED}x"] = parked.dump(strange)
         assert jar.finds(known), "the others are not lost by it"
 
 
 @given(st.text(max_size=200), st.text(max_size=200), st.text(min_size=8, max_size=40))
 @settings(deadline=None)
 def test_any_cookie_and_any_token(own: str, parked: str, token: str) -> None:
-    clean = {f"__Host-kombo-bridge-login-{token[:8]}": own, f"__Host-{PARKED}": parked}
+    clean = {f"__Host-kombo-bridge-login-{token[:8]}": own, f"__Host-{PARKED}x": parked}
     line = "; ".join(f"{name}={value}" for name, value in clean.items()).encode("utf-8", "surrogatepass")
     head = Head(b"GET", b"/", [(b"Cookie", line)])
     assert KEEPER.find(head, token) is None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -30,8 +29,7 @@ async def until(check: Callable[[], object], seconds: float = 6) -> None:
 
 
 def events(stage: Stage, name: str) -> list[dict[str, object]]:
-    lines = (json.loads(line) for line in stage.bridge.text().splitlines() if line.startswith("{"))
-    return [line for line in lines if line["event"] == name]
+    return [line for line in stage.logged() if line["event"] == name]
 
 
 def rewrite(stage: Stage, slug: str, **changes: object) -> None:

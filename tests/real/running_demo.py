@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.support.processes import Running, kombo_bridge, started
+from tests.support.processes import Running, kombo_bridge, log_lines, started
 
 LINE = re.compile(r"^  (Open this:|the bridge|the platform|the IdP|Kombo|inside|the log) +(\S+)", re.MULTILINE)
 
@@ -27,8 +26,7 @@ class RunningDemo:
 
     def refusals(self) -> list[dict[str, Any]]:
         """The bridge's log lines of what it refused, the latest last."""
-        lines = (json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{"))
-        return [line for line in lines if line["event"] == "refused"]
+        return [line for line in log_lines(self.log.read_text()) if line["event"] == "refused"]
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -12,9 +13,16 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 START_SECONDS = 30
 STOP_SECONDS = 15
+
+
+def log_lines(text: str) -> list[dict[str, Any]]:
+    """The JSON lines of what a process has said; not a last one that it is still writing."""
+    whole, _, _ = text.rpartition("\n")
+    return [json.loads(line) for line in whole.splitlines() if line.startswith("{")]
 
 
 def free_port() -> int:

@@ -29,7 +29,7 @@ from bridge.store import tables
 from bridge.store.engine import Store
 from bridge.store.migrate import migrate
 from tests.support.deployment import Deployment
-from tests.support.processes import Running, free_port, kombo_bridge, started
+from tests.support.processes import Running, free_port, kombo_bridge, log_lines, started
 from tests.support.stage import PAGE, Asked, Browser, platform
 
 TOKEN = "a-token-of-the-tests-long-enough-to-be-one"
@@ -187,8 +187,7 @@ class Node:
         return "".join(log.read_text(errors="replace") for log in self.logs)
 
     def logged(self, event: str) -> list[dict[str, Any]]:
-        lines = (json.loads(line) for line in self.text().splitlines() if line.startswith("{"))
-        return [line for line in lines if line["event"] == event]
+        return [line for line in log_lines(self.text()) if line["event"] == event]
 
     def browser(self) -> Visitor:
         headers = {**PAGE, "Host": self.host}

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -28,7 +27,7 @@ from bridge.simulator.app import create
 from bridge.simulator.serving import running
 from bridge.simulator.world import World
 from tests.support.deployment import Deployment, idp_key
-from tests.support.processes import Running, free_port, kombo_bridge, started
+from tests.support.processes import Running, free_port, kombo_bridge, log_lines, started
 
 LAST_READ = "progressions"
 PATIENCE_SECONDS = 30
@@ -70,7 +69,7 @@ class Stage:
 
     def logged(self) -> list[dict[str, Any]]:
         """What the bridge logged so far, the latest last."""
-        return [json.loads(line) for line in self.bridge.text().splitlines() if line.startswith("{")]
+        return log_lines(self.bridge.text())
 
     def refusal(self) -> dict[str, Any]:
         """The last refusal in the bridge's log."""
@@ -202,8 +201,7 @@ def _by_integration(deployment: Deployment) -> Iterable[set[str]]:
 async def _synced(bridge: Running, slugs: set[str]) -> None:
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
-        lines = [json.loads(line) for line in bridge.text().splitlines() if line.startswith("{")]
-        read = (line for line in lines if line["event"] == "synced" and line["tenant"] in slugs)
+        read = (line for line in log_lines(bridge.text()) if line["event"] == "synced" and line["tenant"] in slugs)
         if any(line["model"] == LAST_READ for line in read):
             return
         await asyncio.sleep(0.05)
