@@ -17,7 +17,7 @@ from .conftest import Peer, Platform
 ROOT = Path(__file__).parents[2]
 
 SERVICE = """
-import os, resource, sys
+import os, resource, signal, sys
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 import contextlib
@@ -56,6 +56,7 @@ def create():
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whoever runs the tests under nohup has it ignored
     if "few" in sys.argv:
         resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
     sys.exit(serve("service:create", Address.parse(os.environ["LISTEN"]), int(sys.argv[1])))
