@@ -73,6 +73,10 @@ class Witness(Protocol):
         """
         ...
 
+    def entered(self) -> None:
+        """The request was let in, where another proxy forwards it and nobody hears of the answer."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Forward:

@@ -64,7 +64,8 @@ class View:
 
     @property
     def identity(self) -> Mapping[str, str]:
-        return self.received["identity"]  # type: ignore[no-any-return]  # the application's own dictionary
+        identity: Mapping[str, str] = self.received["identity"]
+        return identity
 
     @property
     def learner(self) -> str:

@@ -83,7 +83,7 @@ class Watch:
         return self.completions.record(self, reports) if reports else None
 
     def entered(self) -> None:
-        """The request was let in, where another proxy forwards it and nobody hears of the answer."""
+        """See `bridge.exchange.Witness`."""
         if self.launched:
             self.launched()
 

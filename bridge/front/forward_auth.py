@@ -42,7 +42,6 @@ from starlette.types import Message, Receive, Scope, Send
 
 from bridge.errors import Code, Refusal
 from bridge.exchange import Answer, Decision, Forward, Head, Header
-from bridge.front.completions import Watch
 from bridge.front.dialects import DIALECTS, Dialect
 from bridge.front.front import Front
 from bridge.front.requests import is_prefetched
@@ -141,7 +140,7 @@ class ForwardAuth:
         raise Refusal(Code.USER_UNKNOWN, "the proxy goes by other identity headers", retry="/")
 
     async def _let_in(self, dialect: Dialect, head: Head, forward: Forward, asked: float, send: Send) -> None:
-        if isinstance(forward.witness, Watch):
+        if forward.witness is not None:
             forward.witness.entered()
         whose = (b"bridge-whose", forward.whose.encode())
         headers = [_NO_STORE, whose, *_lines(forward.identity), _cookie(head), _EMPTY]

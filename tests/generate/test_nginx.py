@@ -44,7 +44,7 @@ def check(text: str, folder: Path) -> str:
 
 
 def here(folder: Path, **changes: object) -> Plan:
-    return replace(PLAN, **{"classes": CLASSES, "cache_folder": folder / "answers"} | changes)  # type: ignore[arg-type]  # parts of a Plan
+    return replace(PLAN, **{"classes": CLASSES, "cache_folder": folder / "answers"} | changes)
 
 
 def names(count: int) -> tuple[str, ...]:

@@ -153,7 +153,7 @@ async def test_what_the_bridge_has_to_find_out_is_not_the_platforms_silence(star
         await asyncio.sleep(0.5)
         return Forward(IDENTITY)
 
-    bridge.decisions.decide = lambda head: decided()  # type: ignore[method-assign]  # for this one
+    bridge.decisions.decide = lambda head: decided()
     assert (await bridge.ask(GET))[1] == b"ok"
 
 

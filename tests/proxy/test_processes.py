@@ -159,8 +159,7 @@ async def test_without_descriptors_it_waits_and_goes_on(service: Service, platfo
 
 def cpu(pid: int) -> float:
     """Seconds of processor time that a process has used."""
-    with open(f"/proc/{pid}/stat", encoding="ascii") as stat:  # noqa: PTH123  # no file of a disk
-        fields = stat.read().rpartition(")")[2].split()
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 

@@ -168,7 +168,7 @@ async def test_durations_lie_in_their_buckets(bridge: Bridge, platform: Platform
 
 async def test_what_the_bridge_refuses(bridge: Bridge) -> None:
     refusal = Refusal(Code.NOT_ENROLLED, "no")
-    bridge.decisions.default = Answer(bridge.decisions.refuse(None, refusal))  # type: ignore[arg-type]  # it looks at none
+    bridge.decisions.default = Answer(bridge.decisions.refuse(None, refusal))  # it looks at no head
     await bridge.ask(GET)
     found = await ended(bridge, "bridge", "4xx")
     assert found["requests_refused_total{not_enrolled}"] == 1

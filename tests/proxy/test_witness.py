@@ -44,7 +44,7 @@ class Hearing:
 
 
 def watched(bridge: Bridge, **more: object) -> Hearing:
-    hearing = Hearing(**more)  # type: ignore[arg-type]  # the fields of Hearing
+    hearing = Hearing(**more)
     bridge.decisions.default = Forward(IDENTITY, witness=hearing)
     return hearing
 
@@ -188,7 +188,7 @@ async def test_a_large_answer_stays_with_the_platform(bridge: Bridge) -> None:
     assert await client.silent(0.3)
     assert not pouring.done()
     [connection] = bridge.connections
-    assert len(connection.runner._buffer) < 1024 * 1024  # type: ignore[union-attr]  # a relay
+    assert len(connection.runner._buffer) < 1024 * 1024
     hearing.done.set()
     await client.head()
     taken = 0

@@ -476,7 +476,7 @@ async def alone(name: str, folder: Path, inside: int) -> AsyncIterator[Front]:
         deployment = Deployment(folder, upstream=behind.origin, public_url=f"http://127.0.0.1:{port}", service=service)
         (own := folder / "engine").mkdir()
         with ENGINES[name](generated(name, deployment, port, own), own, port):
-            yield Front(name, Stage(deployment, None, "", None, ""), behind)  # type: ignore[arg-type]  # nothing runs
+            yield Front(name, Stage(deployment, None, "", None, ""), behind)  # nothing runs
 
 
 @pytest.mark.parametrize("name", ENGINES)

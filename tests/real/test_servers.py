@@ -30,7 +30,7 @@ from bridge.front.routes import RouteTable
 from bridge.proxy.names import reading
 from bridge.settings.addresses import Upstream
 from tests.hostile.test_servers import COMPLETIONS, ROUTES, route
-from tests.proxy.conftest import IDENTITY, Bridge, Decisions, Start, platform, start  # noqa: F401  # fixtures
+from tests.proxy.conftest import IDENTITY, Bridge, Decisions, Start
 from tests.support.needs import need
 from tests.support.processes import free_port, started
 
@@ -148,7 +148,7 @@ class Numbered(Decisions):
 
 
 async def test_only_what_was_decided_on_is_seen(
-    start: Start,  # noqa: F811  # the fixture
+    start: Start,
     server: Server,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -202,7 +202,7 @@ class ByPath:
 
 
 async def test_paths_are_routed_as_decided(
-    start: Start,  # noqa: F811  # the fixture
+    start: Start,
     server: Server,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
