@@ -214,8 +214,10 @@ async def test_a_frame_is_left_by_keyboard_and_with_the_fragment(scene: Scene) -
     async with profile(scene.browser) as context:
         tab_ = await tab(context)
         await tab_.page.goto(scene.frame("/courses/x#slide-3"))
-        await framed(tab_).wait_for_load_state()
+        link = framed(tab_).locator("a")
+        await expect(link).to_be_visible()
         await tab_.page.keyboard.press("Tab")
+        await expect(link).to_be_focused()  # in the frame's own process, a moment after the key was pressed
         async with context.expect_page() as opening:
             await tab_.page.keyboard.press("Enter")
         opened = await opening.value
