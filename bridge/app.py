@@ -48,6 +48,7 @@ from bridge.keys.custody import Keys
 from bridge.keys.expiry import ExpiryWatch
 from bridge.kombo.client import KomboClient
 from bridge.kombo.transport import http_client
+from bridge.launches.launches import Launches
 from bridge.lines import Lines
 from bridge.metrics import Metrics
 from bridge.outbox.carrier import Carrier
@@ -112,6 +113,7 @@ def build(
     keys: Keys,
     clients: Clients,
     refresh: Refresh,
+    launches: Launches,
     tallies: Tallies,
     log: Lines | None,
 ) -> Bridge:
@@ -124,7 +126,7 @@ def build(
     policy = HeaderPolicy(service.headers, service.trusted_proxies, service.public_url)
     sessions = Sessions(store, secrets, lambda: reloader.configuration)
     pages = Pages()
-    desk = Desk(sessions, Logins(secrets, cookies, pages, keys), cookies, pages)
+    desk = Desk(sessions, Logins(secrets, cookies, pages, keys, launches), cookies, pages)
     gate, outbox = Gate(store, live), Outbox(store)
     front = Front(
         configuration,
@@ -134,10 +136,11 @@ def build(
         policy=policy,
         completions=Completions(gate, outbox, Enrollments(outbox), believes_header=service.completion_header),
         waiting=Waiting(Misses(store)),
+        launches=launches,
     )
     turns = Turns()
     judge, arrivals = Judge(keys, turns, lambda: reloader.configuration, refresh), Arrivals(secrets, desk)
-    consumer = AssertionConsumer(store, Resolver(store, live), desk, judge, arrivals)
+    consumer = AssertionConsumer(store, Resolver(store, live), desk, judge, arrivals, launches)
     login = LoginEndpoint(front, desk, consumer, arrivals)
     logout_judge = Judge(keys, turns.share(1), lambda: reloader.configuration, refresh)
     single_logout = SingleLogout(secrets, desk, keys, turns, logout_judge, lambda: front.rules)
@@ -198,7 +201,9 @@ async def running(path: Path, tallies: Tallies, log: Lines | None) -> AsyncItera
         clients = Clients(await stack.enter_async_context(http_client()))
         keys = Keys(store, Seal(_secrets(service)), lambda: reloader.configuration)
         await keys.load()
-        bridge = build(reloader, store, keys, clients, refresher.refresh_now, tallies, log)
+        seal = Seal(_secrets(service), "values seen")
+        launches = Launches(store, seal, lambda: reloader.configuration)
+        bridge = build(reloader, store, keys, clients, refresher.refresh_now, launches, tallies, log)
         keeper = Keeper(store, lambda: reloader.configuration, clients.of)
         carrier = Carrier(store, lambda: reloader.configuration, clients.of)
         expiries = ExpiryWatch(store, keys, lambda: reloader.configuration)
@@ -210,6 +215,7 @@ async def running(path: Path, tallies: Tallies, log: Lines | None) -> AsyncItera
             refresher.run(),
             expiries.run(),
             carrier.run(),
+            launches.run(),
             Vigil(bridge.upstream, bridge.front).run(),
         ):
             stack.push_async_callback(_stop, asyncio.ensure_future(work))

@@ -113,7 +113,7 @@ class Refusal(BridgeError):
 
     `reason` is for the operator's log and never reaches the learner. `status` differs from the code's own only where
     HTTP has a more exact one (413, 414, 431 for `request_malformed`). `retry` is where the learner's page may lead to
-    try again.
+    try again. `reference` is that of the launch which it ended, where one tells of it already.
     """
 
     def __init__(self, code: Code, reason: str, *, status: int | None = None, retry: str | None = None) -> None:
@@ -122,6 +122,7 @@ class Refusal(BridgeError):
         self.reason = reason
         self.status = status or code.status
         self.retry = retry
+        self.reference: str | None = None
 
 
 class SamlRefusal(Refusal):

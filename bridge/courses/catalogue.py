@@ -19,7 +19,7 @@ from bridge.courses.table import MAX_FILE, MAX_ROWS, read_table
 from bridge.errors import Problem, SettingsError
 from bridge.settings.document import Document, read_data
 from bridge.settings.files import shown
-from bridge.settings.model import Frozen
+from bridge.settings.frozen import Frozen
 from bridge.settings.problems import in_order, validated
 from bridge.settings.values import AtLeastOne
 from bridge.settings.written import from_text

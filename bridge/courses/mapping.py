@@ -18,7 +18,7 @@ from bridge.courses.table import read_table
 from bridge.errors import Problem
 from bridge.kombo.client import askable
 from bridge.kombo.model import MAX_ID
-from bridge.settings.model import Frozen
+from bridge.settings.frozen import Frozen
 from bridge.settings.problems import in_order, validated
 from bridge.settings.values import AtLeastOne
 from bridge.store import courses, lookups

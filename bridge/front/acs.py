@@ -24,13 +24,17 @@ from bridge.front.requests import posted_fields
 from bridge.front.targets import relay_target
 from bridge.front.underway import LIFETIME_SECONDS, USED_SECONDS, Login
 from bridge.identity.resolver import Match, Resolver
+from bridge.launches.launches import Launches
+from bridge.launches.trail import Trail
 from bridge.saml.model import Assertion
 from bridge.saml.rules import UNSOLICITED
+from bridge.saml.steps import Step
 from bridge.session.sessions import SignIn
 from bridge.settings.model import Tenant
 from bridge.store import clocks
 from bridge.store import sessions as rows
 from bridge.store.engine import Store, moment_ms
+from bridge.store.launches import Launch
 
 MAX_FORM_BYTES = 400_000
 MAX_STRANGERS_BYTES = 64_000
@@ -69,12 +73,15 @@ class Posted:
 class AssertionConsumer:
     """Answers POSTs to an ACS."""
 
-    def __init__(self, store: Store, resolver: Resolver, desk: Desk, judge: Judge, arrivals: Arrivals) -> None:
+    def __init__(
+        self, store: Store, resolver: Resolver, desk: Desk, judge: Judge, arrivals: Arrivals, launches: Launches
+    ) -> None:
         self._store = store
         self._resolver = resolver
         self._desk = desk
         self._judge = judge
         self._arrivals = arrivals
+        self._launches = launches
         self._large = 0
 
     async def consume(self, request: Request, head: Head, door: Door) -> Response:
@@ -130,36 +137,47 @@ class AssertionConsumer:
         """The answer to a login of this browser's. Where it would replace another tenant's session, it is not read."""
         if not login.used and self._desk.overtaken(head, login):
             return self._again(head, Door(door.url, (tenant,)), login.token, posted)
+        answered = moment_ms(posted.at)
+        trail = self._launches.begin(tenant, login.found, login.next, answered, login.started)
         try:
-            assertion = await self._judge.judge(posted.response, tenant, login.request_id, door.url)
-        except SamlRefusal as refusal:
-            if refusal.check == UNSOLICITED:  # by an IdP that lost its own session meanwhile, or was gone back to
+            assertion = await self._judge.judge(posted.response, tenant, login.request_id, door.url, trail.progress)
+            first = await self._first_use(tenant, assertion, login, posted, trail)
+            sign_in = await self._matched(trail, assertion) if first else None
+            if sign_in:
+                return await self._sign_in(head, login, sign_in)
+        except Refusal as refusal:
+            if isinstance(refusal, SamlRefusal) and refusal.check == UNSOLICITED:
+                # by an IdP that lost its own session meanwhile, or was gone back to
                 return self._again(head, Door(door.url, (tenant,)), login.token, posted)
             refusal.retry = login.next
+            self._launches.refused(trail, refusal)
             raise
-        try:
-            if not await self._first_use(tenant, assertion, login, posted):
-                return await self._used_before(head, tenant, login)
-            match = await self._resolver.resolve(assertion, tenant)
-            return await self._sign_in(head, login, _sign_in(tenant, assertion, match))
-        except Refusal as refusal:
-            refusal.retry = login.next
-            raise
+        return await self._used_before(head, tenant, login)
 
     async def _unasked(self, head: Head, tenant: Tenant, posted: Posted, door: Door) -> Response:
         """An answer without a login. One that has been used leads on to the page, if this browser is signed in."""
         next = _link(door, posted)
+        trail = self._launches.begin(tenant, "idp", next, moment_ms(posted.at))
         try:
-            assertion = await self._judge.judge(posted.response, tenant, None, door.url)
-            if not await self._first_use(tenant, assertion, None, posted):
+            assertion = await self._judge.judge(posted.response, tenant, None, door.url, trail.progress)
+            if not await self._first_use(tenant, assertion, None, posted, trail):
                 return redirect(login_path(tenant, used="", next=next))
-            match = await self._resolver.resolve(assertion, tenant)
-            return await self._arrivals.wait(head, _sign_in(tenant, assertion, match), next)
+            return await self._arrivals.wait(head, await self._matched(trail, assertion), next)
         except Refusal as refusal:
             refusal.retry = next
+            self._launches.refused(trail, refusal)
             raise
 
-    async def _first_use(self, tenant: Tenant, assertion: Assertion, login: Login | None, posted: Posted) -> bool:
+    async def _matched(self, trail: Trail, assertion: Assertion) -> SignIn:
+        """Raises `Refusal` and `StateError`."""
+        self._launches.verified(trail, assertion)
+        match = await self._resolver.resolve(assertion, trail.tenant, trail.tried)
+        launch = self._launches.matched(trail, match.person.id if match.person else None)
+        return _sign_in(trail.tenant, assertion, match, launch)
+
+    async def _first_use(
+        self, tenant: Tenant, assertion: Assertion, login: Login | None, posted: Posted, trail: Trail
+    ) -> bool:
         """Mark the request and the assertion as used; False where the request was answered before.
 
         Without a request it is the assertion that was; an assertion that comes back under another request is a replay:
@@ -177,6 +195,7 @@ class AssertionConsumer:
                 clocks.record(connection, tenant.slug, tenant.provider.entity_id, offset)
             return new_request, new_assertion
 
+        trail.progress.at(Step.REPLAY)
         new_request, new_assertion = await self._store.write(work)
         if login and new_request and not new_assertion:
             raise SamlRefusal(Code.SAML_REJECTED, "replay", "the assertion has been used before")
@@ -223,7 +242,7 @@ def _link(door: Door, posted: Posted) -> str:
     return relay_target(posted.relay_state, f"{url.scheme}://{url.netloc}", fragment=door.keeps_fragments)
 
 
-def _sign_in(tenant: Tenant, assertion: Assertion, match: Match) -> SignIn:
+def _sign_in(tenant: Tenant, assertion: Assertion, match: Match, launch: Launch) -> SignIn:
     limit = assertion.session_not_on_or_after
     return SignIn(
         tenant=tenant,
@@ -235,6 +254,7 @@ def _sign_in(tenant: Tenant, assertion: Assertion, match: Match) -> SignIn:
         name=assertion.subject,
         session_index=assertion.session_index,
         issued_at=moment_ms(assertion.issued),
+        launch=launch,
     )
 
 

@@ -164,7 +164,7 @@ class Application:
         email = fields.get("email", "")[:320]
         tenant = self._front.rules.of_email(email) if request.method == "POST" else None
         if tenant:
-            url = self._front.rules.login_url(tenant, next=next)
+            url = self._front.rules.login_url(tenant, next=next, found="organization")
             place = self._front.rules.places.at(head.get(b"host"))
             own = place is not None and from_own_pages(head, place.origin)
             return redirect(url, headers=[self._desk.remember(head, tenant)] if own else [])

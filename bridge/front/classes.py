@@ -15,7 +15,7 @@ from typing import Final
 
 from bridge.digests import digest_of
 from bridge.front.routes import Pattern
-from bridge.settings.model import CompletionRule, Route
+from bridge.settings.routes import CompletionRule, Route
 
 CAPTURED: Final = "kombo_course"
 """The name of the group, in the pattern of a course route, that is the course."""

@@ -25,7 +25,8 @@ from bridge.front.routes import Match
 from bridge.gate.gate import Gate
 from bridge.outbox.outbox import Outbox, Source
 from bridge.session.sessions import Entry
-from bridge.settings.model import CompletionRule, Tenant
+from bridge.settings.model import Tenant
+from bridge.settings.routes import CompletionRule
 from bridge.store.lookups import Person
 
 COMPLETE = b"x-kombo-complete"

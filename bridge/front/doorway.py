@@ -23,6 +23,7 @@ from bridge.front.refusals import redirect, respond
 from bridge.front.requests import is_framed, is_page_load, language
 from bridge.front.rules import Rules
 from bridge.front.targets import quoted
+from bridge.launches.trail import Found
 from bridge.settings.model import Tenant
 
 
@@ -33,8 +34,12 @@ class Doorway:
         self._desk = desk
         self._rules = rules
 
-    def begin(self, head: Head, tenant: Tenant, next: str, *, fragment_kept: bool = False) -> Response:
+    def begin(
+        self, head: Head, tenant: Tenant, next: str, found: Found = "address", *, fragment_kept: bool = False
+    ) -> Response:
         """Sign in with the tenant, to arrive at `next`, a validated path on the origin that has the tenant's ACS.
+
+        `found` says how the tenant was found.
 
         `fragment_kept` says that `next` has its fragment already: so the login endpoint says always, whose address
         names the whole of where it leads, and nothing goes round.
@@ -42,8 +47,8 @@ class Doorway:
         if is_framed(head) and not self._desk.cookies.within(head, tenant).framed:
             return self.break_out(head, self.same_link(head, tenant, next))
         if self._rules().keeps_fragments and not fragment_kept:
-            return self.keep_fragment(head, tenant, next)
-        return self._desk.logins.start(head, tenant, next)
+            return self.keep_fragment(head, tenant, next, found)
+        return self._desk.logins.start(head, tenant, next, found)
 
     def ask(self, head: Head, next: str) -> Response:
         """Let a person say which organisation: nothing in the request does."""
@@ -53,9 +58,10 @@ class Doorway:
             return self.keep_fragment(head, None, next)
         return redirect(organizations_path(next))
 
-    def keep_fragment(self, head: Head, tenant: Tenant | None, next: str) -> Response:
+    def keep_fragment(self, head: Head, tenant: Tenant | None, next: str, found: Found = "address") -> Response:
         """The page that goes on by script, the fragment of its own address added to `next`."""
-        login = self._rules().login_url(tenant, next=next) if tenant else organizations_path(next)
+        known = {"found": found} if found != "address" else {}
+        login = self._rules().login_url(tenant, next=next, **known) if tenant else organizations_path(next)
         return respond(self._desk.pages.keep_fragment(language=language(head), login=login))
 
     def break_out(self, head: Head, link: str) -> Response:

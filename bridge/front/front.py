@@ -19,6 +19,7 @@ from bridge.front import queries
 from bridge.front.completions import Completions, Met, met_by
 from bridge.front.desk import Desk
 from bridge.front.doorway import Doorway
+from bridge.front.landing import Landing
 from bridge.front.learners import learner, logged
 from bridge.front.places import Place
 from bridge.front.refusals import Refusals, redirect, respond
@@ -28,9 +29,10 @@ from bridge.front.rules import Rules
 from bridge.front.targets import deep_link, quoted, relay_target
 from bridge.front.waiting import Waiting
 from bridge.gate.gate import Gate
+from bridge.launches.launches import Launches
 from bridge.pages import ORGANIZATIONS, RefusalLinks, reference
 from bridge.proxy.headers import HeaderPolicy
-from bridge.session.sessions import Entry
+from bridge.session.sessions import Entry, session_name
 from bridge.settings.model import Configuration, Tenant
 from bridge.stamp.headers import Stamp
 from bridge.stamp.identity import Access
@@ -38,6 +40,7 @@ from bridge.stamp.identity import Access
 ANONYMOUS_SECONDS = 5
 _NEVER = (0.0, Forward(b""))
 COURSES_REMEMBERED = 64
+OF_THE_PLATFORM = (Code.UPSTREAM_UNAVAILABLE, Code.UPSTREAM_TIMEOUT)
 
 
 class Front:
@@ -53,9 +56,11 @@ class Front:
         policy: HeaderPolicy,
         completions: Completions,
         waiting: Waiting,
+        launches: Launches,
     ) -> None:
         self.rules = Rules(configuration, desk.cookies)
-        self.refusals = Refusals(desk.pages)
+        self.refusals = Refusals(desk.pages, launches)
+        self._landing = Landing(launches)
         self.doorway = Doorway(desk, lambda: self.rules)
         self._desk = desk
         self._gate = gate
@@ -84,6 +89,8 @@ class Front:
 
     def refuse(self, head: Head, refusal: Refusal) -> ASGIApp:
         """See `bridge.exchange.Decider`."""
+        if refusal.code in OF_THE_PLATFORM and (cookie := self._desk.session_cookie(head)):
+            self._landing.unanswered(session_name(cookie), refusal)
         return self.refusals.answer(head, refusal, links=self._links(head, refusal))
 
     async def standing(self, sessions: Collection[str]) -> Mapping[str, float]:
@@ -122,11 +129,19 @@ class Front:
                     return self._for_nobody("anonymous") if match.access == "optional" else self._log_in(head, place)
                 if asked := self._switch(head, place, entry):
                     return asked
-                return self._watched(await self._admit(entry, course), head, entry, course, met)
+                return await self._let_in(head, entry, course, met)
             except StateError as error:
                 raise Refusal(Code.USER_UNKNOWN, str(error)) from error
         except Refusal as refusal:
             return Answer(await self._refuse_learner(head, refusal, entry, course))
+
+    async def _let_in(self, head: Head, entry: Entry, course: str | None, met: Met | None) -> Forward:
+        begun = time.monotonic()
+        forward = self._watched(await self._admit(entry, course), head, entry, course, met)
+        if not self._landing.awaited(head, entry):
+            return forward
+        access = entry.accesses.get(course) if course is not None else None
+        return self._landing.let_in(entry, forward, access, round((time.monotonic() - begun) * 1000))
 
     async def _admit(self, entry: Entry, course: str | None) -> Forward:
         entry.confirm()
@@ -136,6 +151,9 @@ class Front:
             person = learner(entry)
             if len(entry.forwards) >= COURSES_REMEMBERED:
                 entry.forwards.clear()
+                entry.accesses.clear()
+            if access:
+                entry.accesses[access.course] = access
             forward = entry.forwards[course] = Forward(
                 self._stamp.block(person, access),
                 personal=True,
@@ -179,13 +197,14 @@ class Front:
             if fills_frame(head):
                 return Answer(self.doorway.break_out(head, here))
             raise Refusal(Code.LOGIN_REQUIRED, "no live session, and not a page load")
-        tenant = self.rules.discover(head, place)
-        if tenant is None:
+        discovered = self.rules.discover(head, place)
+        if discovered is None:
             return Answer(self.doorway.ask(head, here))
+        tenant, found = discovered
         origin = self.rules.configuration.login_origin(tenant)
         if origin != place.origin:
             return Answer(redirect(origin + here, 307))
-        return Answer(self.doorway.begin(head, tenant, here))
+        return Answer(self.doorway.begin(head, tenant, here, found))
 
     def _switch(self, head: Head, place: Place, entry: Entry) -> Answer | None:
         """A link of another tenant asks first: a live session's tenant stays the tenant until the learner says
@@ -198,7 +217,7 @@ class Front:
             return None
         here = deep_link(head.target)
         if self.rules.keeps_fragments:
-            return Answer(self.doorway.keep_fragment(head, wanted, here))
+            return Answer(self.doorway.keep_fragment(head, wanted, here, "link"))
         return Answer(self.ask_to_switch(head, entry, wanted, here))
 
     def ask_to_switch(self, head: Head, entry: Entry, wanted: Tenant, next: str) -> Response:
@@ -221,14 +240,21 @@ class Front:
         return Answer(redirect(self.rules.configuration.service.public_url + quoted(head.target), 307))
 
     async def _refuse_learner(self, head: Head, refusal: Refusal, entry: Entry | None, course: str | None) -> Response:
-        words, wait = reference(), None
-        if entry and course and refusal.code is Code.NOT_ENROLLED and not head.rehearsal:
-            wait = await self._waiting.refused(entry, course, words)
+        wait, words = None, None
+        if entry and not head.rehearsal:
+            if self._landing.awaited(head, entry):
+                self._landing.refused(entry, refusal, course)
+            if course and refusal.code is Code.NOT_ENROLLED:
+                words = refusal.reference or reference()
+                wait = await self._waiting.refused(entry, course, words)
         return self.refusals.answer(
             head,
             refusal,
             reference=words,
             tenant=entry.tenant if entry else None,
+            user_id=entry.row.user_id if entry else None,
+            course=course,
+            again=wait is not None and wait.again,
             links=self._links(head, refusal),
             look_again_after=wait.seconds if wait else None,
             usual=wait.usual if wait else None,

@@ -14,6 +14,7 @@ from bridge.front.turns import Turns
 from bridge.keys.custody import HeldKeys
 from bridge.saml.logout import LogoutAnswer, LogoutMessage, LogoutRequest, read_logout
 from bridge.saml.model import Assertion, Expectation
+from bridge.saml.steps import Progress
 from bridge.saml.verify import verify
 from bridge.settings.model import Configuration, Tenant
 
@@ -47,13 +48,21 @@ class Judge:
         self._refresh = refresh
         self._current = current
 
-    async def judge(self, response: str, tenant: Tenant, request_id: str | None, posted_to: str) -> Assertion:
+    async def judge(
+        self,
+        response: str,
+        tenant: Tenant,
+        request_id: str | None,
+        posted_to: str,
+        progress: Progress | None = None,
+    ) -> Assertion:
         """What a SAMLResponse asserts, which was posted to one of the tenant's two ACS URLs. Raises `SamlRefusal`.
 
-        `request_id` is that of the login under way; None where nobody asked.
+        `request_id` is that of the login under way; None where nobody asked. `progress` says how far it got.
         """
         turns = self._strangers if request_id is None else self._turns
-        return await self._judged(turns, tenant, partial(_verify, response, request_id, posted_to, self._keys))
+        work = partial(_verify, response, request_id, posted_to, self._keys, progress or Progress())
+        return await self._judged(turns, tenant, work)
 
     async def read_logout(self, message: LogoutMessage, tenant: Tenant) -> LogoutRequest | LogoutAnswer:
         """What a message to the tenant's SLO URL says. Raises `SamlRefusal`."""
@@ -76,7 +85,10 @@ class Judge:
         return self._current().tenants.get(tenant.slug)
 
 
-def _verify(response: str, request_id: str | None, posted_to: str, keys: HeldKeys, tenant: Tenant) -> Assertion:
+def _verify(
+    response: str, request_id: str | None, posted_to: str, keys: HeldKeys, progress: Progress, tenant: Tenant
+) -> Assertion:
+    progress.again()
     expectation = Expectation(
         provider=tenant.provider,
         party=tenant.party,
@@ -87,7 +99,7 @@ def _verify(response: str, request_id: str | None, posted_to: str, keys: HeldKey
         accept_sha1=tenant.saml.accept_sha1,
         posted_to=posted_to,
     )
-    return verify(response, expectation, now=datetime.now(UTC))
+    return verify(response, expectation, now=datetime.now(UTC), progress=progress)
 
 
 def _read_logout(message: LogoutMessage, tenant: Tenant) -> LogoutRequest | LogoutAnswer:

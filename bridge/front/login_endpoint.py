@@ -7,6 +7,7 @@ request on our own site that has them:
     used      the answer has been used: on to the page, if its session lives
     arrived   an answer that nobody asked for, verified: it becomes the session, once that is nobody's loss
     stay      and the learner would rather not
+    found     how the tenant was found, where a page of ours stood between the link and this
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from bridge.front.refusals import redirect
 from bridge.front.requests import from_own_pages, is_framed, navigates, query_and_form
 from bridge.front.targets import next_target
 from bridge.front.underway import Login
+from bridge.launches.trail import FOUND_BEFORE, Found
 from bridge.session.sessions import session_name
 from bridge.settings.model import Tenant
 
@@ -65,7 +67,7 @@ class LoginEndpoint:
                 return settled
             if not self._desk.cookies.all(head) and not self._leaves_frame(head, tenant):
                 return self._go_round(head, tenant, next)
-        return await self._begin(head, tenant, next, clicked=clicked)
+        return await self._begin(head, tenant, next, _found(fields.get("found")), clicked=clicked)
 
     def _go_round(self, head: Head, tenant: Tenant, next: str) -> Response:
         """On to `_resume`, with a cookie that is missed there where the browser keeps none.
@@ -75,11 +77,11 @@ class LoginEndpoint:
         marker = self._desk.cookies.within(head, tenant).write(AGAIN, "1", AGAIN_SECONDS)
         return redirect(login_path(tenant, resume="", next=next), headers=[marker])
 
-    async def _begin(self, head: Head, tenant: Tenant, next: str, *, clicked: bool) -> Response:
+    async def _begin(self, head: Head, tenant: Tenant, next: str, found: Found, *, clicked: bool) -> Response:
         entry = None if clicked else await self._desk.session(head)
         if entry and entry.tenant.slug != tenant.slug:
             return self._front.ask_to_switch(head, entry, tenant, next)
-        return self._front.doorway.begin(head, tenant, next, fragment_kept=True)
+        return self._front.doorway.begin(head, tenant, next, found, fragment_kept=True)
 
     async def _used(self, head: Head, tenant: Tenant, token: str, next: str) -> Response:
         """Where the answer led: its login knows, and one that nobody asked for says."""
@@ -112,7 +114,8 @@ class LoginEndpoint:
             raise Refusal(
                 Code.LOGIN_EXPIRED, "the IdP answers to no login of this browser, twice in a row", retry=retry
             )
-        response = self._desk.logins.start(head, tenant, next, attempt=2, instead_of=login)
+        found = login.found if login else "address"
+        response = self._desk.logins.start(head, tenant, next, found, attempt=2, instead_of=login)
         if login is None:
             marker = self._desk.cookies.within(head, tenant).write(RESUMED, "1", AGAIN_SECONDS)
             response.headers.append(*marker)
@@ -126,3 +129,8 @@ class LoginEndpoint:
         """Whether the session that is there was there when the login began, and is to end with it."""
         session = self._desk.session_cookie(head)
         return session is not None and session_name(session) == login.over
+
+
+def _found(said: str | None) -> Found:
+    """For the launch's row alone: anybody can write it."""
+    return next((found for found in FOUND_BEFORE if found == said), "address")

@@ -20,6 +20,8 @@ from bridge.front.refusals import redirect, respond
 from bridge.front.requests import language
 from bridge.front.underway import LIFETIME_SECONDS, Login, Underway
 from bridge.keys.custody import HeldKeys
+from bridge.launches.launches import Launches
+from bridge.launches.trail import Found
 from bridge.pages import ORGANIZATIONS, Pages
 from bridge.saml.request import authn_request
 from bridge.session.sessions import session_name
@@ -30,17 +32,29 @@ from bridge.settings.model import Tenant
 class Logins:
     """Starts logins and recognises their answers."""
 
-    def __init__(self, secrets: Sequence[str], cookies: Cookies, pages: Pages, keys: HeldKeys) -> None:
+    def __init__(
+        self, secrets: Sequence[str], cookies: Cookies, pages: Pages, keys: HeldKeys, launches: Launches
+    ) -> None:
         self._relay = Tokens(secrets, "relay state")
         self._underway = Underway(secrets, cookies)
         self._cookies = cookies
         self._pages = pages
         self._keys = keys
+        self._launches = launches
 
     def start(
-        self, head: Head, tenant: Tenant, next: str, *, attempt: int = 1, instead_of: Login | None = None
+        self,
+        head: Head,
+        tenant: Tenant,
+        next: str,
+        found: Found,
+        *,
+        attempt: int = 1,
+        instead_of: Login | None = None,
     ) -> Response:
         """Send the browser to the tenant's IdP, to come back to `next`, a validated path on this origin.
+
+        `found` says how the tenant was found.
 
         Raises `StateError` where the request is to be signed and the tenant's own keys have not been made yet.
         """
@@ -49,7 +63,9 @@ class Logins:
         request = authn_request(tenant.provider, tenant.party, self._relay.sign(token), key)
         session = self._cookies.all(head).get(SESSION)
         over = session_name(session) if session else None
-        login = Login(tenant.slug, request.id, next, token, attempt, time.time_ns() // 1_000_000, over)
+        login = Login(tenant.slug, request.id, next, token, attempt, time.time_ns() // 1_000_000, over, found=found)
+        if attempt == 1:
+            self._launches.asked(tenant)
         cookies = self._cookies.within(head, tenant)
         kept = self._underway.put(head, login, cookies, instead_of=instead_of)
         sent = request.send

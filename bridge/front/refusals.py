@@ -13,6 +13,7 @@ from starlette.responses import Response
 from bridge.errors import Code, Refusal, SamlRefusal
 from bridge.exchange import Head
 from bridge.front.requests import is_page_load, language, wants_page
+from bridge.launches.launches import Launches
 from bridge.pages import MEDIA_TYPE, Page, Pages, RefusalLinks, problem
 from bridge.pages import reference as new_reference
 from bridge.settings.model import Tenant
@@ -23,8 +24,9 @@ log = structlog.get_logger()
 class Refusals:
     """Answers for refusals."""
 
-    def __init__(self, pages: Pages) -> None:
+    def __init__(self, pages: Pages, launches: Launches) -> None:
         self._pages = pages
+        self._launches = launches
 
     def answer(
         self,
@@ -33,19 +35,25 @@ class Refusals:
         *,
         reference: str | None = None,
         tenant: Tenant | None = None,
+        user_id: str | None = None,
+        course: str | None = None,
+        again: bool = False,
         links: RefusalLinks | None = None,
         look_again_after: int | None = None,
         usual: timedelta | None = None,
         cookies: Sequence[tuple[str, str]] = (),
     ) -> Response:
-        """The answer, after its log line; both carry the same reference, a new one unless given.
+        """The answer, after its log line; both carry the same reference: that of the launch which ends, or a new one.
 
+        `again` says that the same was refused to the same person before, who is looking again.
         `look_again_after`, in seconds, is said to programs as well; a page does so by itself only where it was loaded,
         as a form that was sent is not to be sent again. `usual` is for the page (`Pages.refusal`).
         """
-        words = reference or new_reference()
+        words = refusal.reference or reference or new_reference()
         if not head.rehearsal:
             _log(head, refusal, words, tenant)
+            if refusal.reference is None and not again:
+                self._note(head, refusal, words, tenant, user_id, course)
         own = [("Bridge-Error", str(refusal.code)), *cookies]
         if look_again_after is not None:
             own.append(("Retry-After", str(look_again_after)))
@@ -65,6 +73,19 @@ class Refusals:
                 usual=usual,
             )
         return respond(page, refusal.status, own)
+
+    def _note(
+        self,
+        head: Head,
+        refusal: Refusal,
+        words: str,
+        tenant: Tenant | None,
+        user_id: str | None,
+        course: str | None,
+    ) -> None:
+        """For whoever is told the reference. Nobody is of a missing session, where no page was asked for."""
+        if refusal.code is not Code.LOGIN_REQUIRED or wants_page(head):
+            self._launches.noted(head, refusal, words, tenant, user_id, course)
 
 
 def respond(page: Page, status: int = 200, headers: Sequence[tuple[str, str]] = ()) -> Response:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 from urllib.parse import unquote
 
-from bridge.settings.model import Access, CompletionRule, Route
+from bridge.settings.routes import Access, CompletionRule, Route
 
 COURSE = "{course}"
 REST = "**"

@@ -14,6 +14,7 @@ from bridge.front.logins import login_path
 from bridge.front.paths import PathDecider
 from bridge.front.places import Place, Places
 from bridge.front.routes import RouteTable
+from bridge.launches.trail import Found
 from bridge.settings.model import Configuration, Tenant
 from bridge.stamp.headers import NAMES, listed
 
@@ -55,14 +56,17 @@ class Rules:
         slug = queries.parameter(head.query, self.configuration.service.tenant_parameter) if head.query else None
         return self.tenant(slug) if slug else None
 
-    def discover(self, head: Head, place: Place) -> Tenant | None:
+    def discover(self, head: Head, place: Place) -> tuple[Tenant, Found] | None:
         """Whose login to start: the host's tenant, the link's, the last one here; None where a person must say.
 
         Raises `Refusal` as `named`.
         """
-        if tenant := place.tenant or self.named(head):
-            return tenant
-        return self.configuration.tenants.get(self._cookies.all(head).get(TENANT, ""))
+        if place.tenant:
+            return place.tenant, "host"
+        if tenant := self.named(head):
+            return tenant, "link"
+        last = self.configuration.tenants.get(self._cookies.all(head).get(TENANT, ""))
+        return (last, "browser") if last else None
 
     def of_email(self, email: str) -> Tenant | None:
         """The tenant of a work email's domain; None where no tenant has it."""

@@ -15,6 +15,7 @@ from dataclasses import asdict, astuple, dataclass
 
 from bridge.exchange import Head
 from bridge.front.cookies import LOGIN, PARKED, Cookies
+from bridge.launches.trail import Found
 from bridge.session.tokens import Tokens
 
 LIFETIME_SECONDS = 15 * 60
@@ -28,10 +29,10 @@ NAME_CHARACTERS = 8
 class Login:
     """One login. `attempt` is 2 where the first answer came back without its cookie.
 
-    `started` is in milliseconds since 1970. `over` names the session that was there when the login began and ends with
-    it: the session's own cookie is withheld from the IdP's POST. A login that has been answered is `used`, and
-    recognised a little longer: going back leads to the IdP's page, which posts the same answer again, and that has to
-    end on the learner's page.
+    `started` is in milliseconds since 1970, `found` says how the tenant was found. `over` names the session that was
+    there when the login began and ends with it: the session's own cookie is withheld from the IdP's POST. A login that
+    has been answered is `used`, and recognised a little longer: going back leads to the IdP's page, which posts the
+    same answer again, and that has to end on the learner's page.
     """
 
     tenant: str
@@ -42,6 +43,7 @@ class Login:
     started: int
     over: str | None = None
     used: bool = False
+    found: Found = "address"
 
     @property
     def cookie(self) -> str:

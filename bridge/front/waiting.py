@@ -18,10 +18,14 @@ REMEMBERED = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """When to look again, in seconds, and how long an assignment of this customer usually takes, if that is known."""
+    """When to look again, in seconds, and how long an assignment of this customer usually takes, if that is known.
+
+    `again` says that this was not the first look.
+    """
 
     seconds: int
     usual: timedelta | None
+    again: bool = False
 
 
 class Waiting:
@@ -41,7 +45,7 @@ class Waiting:
             usual = await self._misses.usual(entry.tenant)
         except StateError:
             usual = None
-        return Wait(LOOK_AGAIN_SECONDS[min(looks, len(LOOK_AGAIN_SECONDS)) - 1], usual)
+        return Wait(LOOK_AGAIN_SECONDS[min(looks, len(LOOK_AGAIN_SECONDS)) - 1], usual, again=looks > 1)
 
     def admitted(self, entry: Entry, course: str) -> None:
         """The gate is open."""

@@ -14,7 +14,8 @@ from bridge.hosts import DEFAULT_PORTS
 from bridge.proxy import request
 from bridge.proxy.names import removed_names
 from bridge.settings.addresses import Address, Upstream
-from bridge.settings.model import Configuration, Forwarding
+from bridge.settings.forwarding import Forwarding
+from bridge.settings.model import Configuration
 from bridge.stamp.headers import NAMES
 
 WRITTEN = ("X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwarded-Port", "X-Real-IP", "Forwarded")

@@ -7,6 +7,7 @@ Kombo itself, and only while what they know is not too old.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import islice
 
@@ -18,6 +19,7 @@ from bridge.directory.live import Key, Live
 from bridge.errors import Code, KomboError, Refusal
 from bridge.identity import composite
 from bridge.identity.identifier import asserted, extracted
+from bridge.identity.tried import Result, Tried
 from bridge.kombo.client import askable
 from bridge.kombo.model import MAX_ID
 from bridge.saml.model import Assertion
@@ -26,6 +28,8 @@ from bridge.store import integrations, lookups
 from bridge.store.engine import Store, now_ms
 from bridge.store.integrations import Ages
 from bridge.store.lookups import Person
+
+RESULTS: Mapping[Code, Result] = {Code.USER_AMBIGUOUS: "ambiguous", Code.USER_INACTIVE: "inactive"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +64,17 @@ class Resolver:
         self._store = store
         self._live = live
 
-    async def resolve(self, assertion: Assertion, tenant: Tenant) -> Match:
-        """The learner. Raises `Refusal`: `identifier_missing` or one of the `user_…` codes; and `StateError`."""
-        tier, nobody = None, Nobody("")
+    async def resolve(self, assertion: Assertion, tenant: Tenant, tried: list[Tried] | None = None) -> Match:
+        """The learner. Raises `Refusal`: `identifier_missing` or one of the `user_…` codes; and `StateError`.
+
+        What is tried on the way is added to `tried`.
+        """
+        tier, nobody, tried = None, Nobody(""), [] if tried is None else tried
         for entry in tenant.identity:
-            value = asserted(assertion, entry)
+            value = _asserted(assertion, entry, tried)
             if value is None:
                 continue
-            tier, found = entry.tier, await self._match(tenant, entry, value)
+            tier, found = entry.tier, await self._try(tenant, entry, value, tried)
             if isinstance(found, Person):
                 return Match(entry.tier, found)
             nobody = found
@@ -82,6 +89,18 @@ class Resolver:
             Code.USER_UNMATCHED,
             f"the identifier ({tier}) matches no Kombo user of {tenant.integration_id}: {nobody.reason}",
         )
+
+    async def _try(self, tenant: Tenant, entry: IdentityEntry, value: str, tried: list[Tried]) -> Person | Nobody:
+        try:
+            found = await self._match(tenant, entry, value)
+        except Refusal as refusal:
+            tried.append(Tried(entry, value, RESULTS.get(refusal.code, "unknown"), refusal.reason))
+            raise
+        if isinstance(found, Person):
+            tried.append(Tried(entry, value, "matched"))
+        else:
+            tried.append(Tried(entry, value, "unmatched", found.reason))
+        return found
 
     async def _match(self, tenant: Tenant, entry: IdentityEntry, asserted_value: str) -> Person | Nobody:
         value = extracted(entry, asserted_value)
@@ -117,6 +136,17 @@ class Resolver:
             return Known(people, freshness(tenant, ages.of("users")) != "too_old", ages)
 
         return await self._store.read(work)
+
+
+def _asserted(assertion: Assertion, entry: IdentityEntry, tried: list[Tried]) -> str | None:
+    try:
+        value = asserted(assertion, entry)
+    except Refusal as refusal:
+        tried.append(Tried(entry, None, "unreadable", refusal.reason))
+        raise
+    if value is None:
+        tried.append(Tried(entry, None, "absent"))
+    return value
 
 
 def _key(entry: IdentityEntry) -> Key:

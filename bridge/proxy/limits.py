@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from datetime import timedelta
 from typing import Any, Self
 
-from bridge.settings.model import Forwarding
+from bridge.settings.forwarding import Forwarding
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ from json.encoder import encode_basestring_ascii as quoted
 from bridge.exchange import Head
 from bridge.lines import Lines
 from bridge.proxy.ended import Ended
-from bridge.settings.model import LogRequests
+from bridge.settings.forwarding import LogRequests
 
 
 class RequestLog:

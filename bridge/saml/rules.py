@@ -16,6 +16,7 @@ from bridge.errors import SamlRefusal
 from bridge.saml.document import children, tag, text
 from bridge.saml.model import Expectation
 from bridge.saml.refusals import quoted, rejected
+from bridge.saml.steps import At, Step
 
 MAX_AGE = timedelta(hours=1)
 MAX_CONFIRMATION = timedelta(hours=24)
@@ -79,29 +80,39 @@ def _length(span: timedelta) -> str:
     return f"{seconds} s"
 
 
-def check_response(response: etree._Element, expectation: Expectation, clock: Clock, *, signed: bool) -> None:
+def check_response(response: etree._Element, expectation: Expectation, clock: Clock, at: At, *, signed: bool) -> None:
     """What stands in the response around the assertion; raises `SamlRefusal`."""
+    at(Step.RESPONSE_TIME)
     check_message(response, clock, signed=signed)
     issuer = response.find(tag("saml:Issuer"))
     if issuer is not None or signed:
+        at(Step.RESPONSE_ISSUER)
         check_issuer(issuer, expectation.provider.entity_id, "response")
+    at(Step.DESTINATION)
     destination, acs = response.get("Destination"), expectation.acs
     if destination != acs and (destination is not None or signed):
         raise rejected("destination", f"the response's Destination is {quoted(destination)}, not {quoted(acs)}")
+    at(Step.ANSWERED)
     if expectation.request_id is not None and response.get("InResponseTo") is None:
         raise rejected(UNSOLICITED, f"the response answers no request, while {quoted(expectation.request_id)} is open")
     _check_answers(response, expectation)
 
 
-def check_assertion(assertion: etree._Element, expectation: Expectation, clock: Clock) -> datetime:
+def check_assertion(assertion: etree._Element, expectation: Expectation, clock: Clock, at: At) -> datetime:
     """What the assertion says about its own use; raises `SamlRefusal`.
 
     Returns the moment after which it is refused as too old, the clock skew included.
     """
+    at(Step.ASSERTION_TIME)
     check_message(assertion, clock)
+    at(Step.ASSERTION_ISSUER)
     check_issuer(assertion.find(tag("saml:Issuer")), expectation.provider.entity_id, "assertion")
+    at(Step.SUBJECT)
     confirmed = _check_confirmations(assertion, expectation, clock)
+    at(Step.CONDITIONS)
     conditions = _check_conditions(assertion, expectation, clock)
+    at(Step.AUDIENCE)
+    _check_audience(assertion, expectation.party.entity_id)
     return min(confirmed, conditions, _LATEST) + clock.skew
 
 
@@ -207,13 +218,13 @@ def _check_conditions(assertion: etree._Element, expectation: Expectation, clock
             raise rejected(
                 "condition_unknown", f"the assertion has a condition that we do not know: {quoted(condition.tag)}"
             )
-    _check_audience(conditions, expectation.party.entity_id)
     return end
 
 
-def _check_audience(conditions: etree._Element, entity_id: str) -> None:
+def _check_audience(assertion: etree._Element, entity_id: str) -> None:
     """Several audiences are alternatives, several restrictions are not (SAML core 2.5.1.4)."""
-    restrictions = list(children(conditions, "saml:AudienceRestriction"))
+    every = children(assertion, "saml:Conditions")
+    restrictions = [found for conditions in every for found in children(conditions, "saml:AudienceRestriction")]
     if not restrictions:
         raise rejected("audience", f"the assertion names no audience; it must name {quoted(entity_id)}")
     for restriction in restrictions:

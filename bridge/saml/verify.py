@@ -20,39 +20,55 @@ from bridge.saml.refusals import judging, rejected
 from bridge.saml.rules import Clock, check_assertion, check_response, instant
 from bridge.saml.signature import verified
 from bridge.saml.statements import read_attributes, read_authentication, read_name_id
+from bridge.saml.steps import At, Progress, Step
 
 
-def verify(saml_response: str | bytes, expectation: Expectation, *, now: datetime) -> Assertion:
+def verify(
+    saml_response: str | bytes, expectation: Expectation, *, now: datetime, progress: Progress | None = None
+) -> Assertion:
     """The assertion of a base64-encoded SAMLResponse; raises `SamlRefusal` and nothing else.
+
+    `progress` hears of each step as it is begun.
 
     `now` has a time zone. Synchronous, some milliseconds of CPU, and safe to call from several threads at once. Whether
     the assertion has been used before is for the caller to ask: until `Assertion.expires` its id must be remembered.
     """
     with judging("response"):
-        return _verify(saml_response, expectation, Clock(now, expectation.clock_skew))
+        return _verify(saml_response, expectation, Clock(now, expectation.clock_skew), (progress or Progress()).at)
 
 
-def _verify(saml_response: str | bytes, expectation: Expectation, clock: Clock) -> Assertion:
+def _verify(saml_response: str | bytes, expectation: Expectation, clock: Clock, at: At) -> Assertion:
+    at(Step.READ)
     root = open_response(saml_response)
+    at(Step.STATUS)
     check_status(root)
+    at(Step.SHAPE)
     assertion = check_shape(root)
+    at(Step.PROFILE)
     sha1, certificates = expectation.accept_sha1, expectation.provider.certificates
     of_response = read_profile(root, accept_sha1=sha1)
     of_assertion = read_profile(assertion, accept_sha1=sha1)
     signed, encrypted = of_response is not None, assertion.tag == ENCRYPTED_ASSERTION
     if encrypted:
         read_encryption(assertion, response_signed=signed)
+    at(Step.SIGNED)
     _check_signed(signed, of_assertion is not None or encrypted, expectation.signed)
+    at(Step.SCHEMA)
     check_schema(root)
-    response = verified(root, of_response, certificates) if of_response else root
-    check_response(response, expectation, clock, signed=signed)
+    response = root
+    if of_response:
+        at(Step.RESPONSE_SIGNATURE)
+        response = verified(root, of_response, certificates)
+    check_response(response, expectation, clock, at, signed=signed)
     if encrypted:
+        at(Step.DECRYPTION)
         assertion = _opened_in_place(response, expectation, typing_namespaces(assertion), signed=signed)
         of_assertion = read_profile(assertion, accept_sha1=sha1)
         _check_signed(signed, of_assertion is not None, expectation.signed)
     if of_assertion:
-        return _read(verified(assertion, of_assertion, certificates), expectation, clock)
-    return _read(check_shape(response), expectation, clock)
+        at(Step.ASSERTION_SIGNATURE)
+        return _read(verified(assertion, of_assertion, certificates), expectation, clock, at)
+    return _read(check_shape(response), expectation, clock, at)
 
 
 def _opened_in_place(
@@ -87,14 +103,18 @@ def _check_signed(response: bool, assertion: bool, wanted: Signed) -> None:
         )
 
 
-def _read(assertion: etree._Element, expectation: Expectation, clock: Clock) -> Assertion:
-    expires = check_assertion(assertion, expectation, clock)
+def _read(assertion: etree._Element, expectation: Expectation, clock: Clock, at: At) -> Assertion:
+    expires = check_assertion(assertion, expectation, clock, at)
+    at(Step.AUTHENTICATION)
     authenticated, session_index, session_end = read_authentication(assertion, clock)
     issued = instant(assertion, "IssueInstant")
+    at(Step.NAME_ID)
+    subject = read_name_id(assertion)
+    at(Step.ATTRIBUTES)
     return Assertion(
         id=assertion.get("ID", ""),
         issuer=expectation.provider.entity_id,
-        subject=read_name_id(assertion),
+        subject=subject,
         attributes=read_attributes(assertion),
         issued=issued or clock.now,
         authn_instant=authenticated,

@@ -28,9 +28,11 @@ from bridge.session import names
 from bridge.session.names import AtIdp
 from bridge.session.tokens import Tokens
 from bridge.settings.model import Configuration, SessionLife, Tenant
-from bridge.store import owners
+from bridge.stamp.identity import Access
+from bridge.store import launches, owners
 from bridge.store import sessions as rows
 from bridge.store.engine import Store, length_ms, now_ms
+from bridge.store.launches import Launch
 from bridge.store.lookups import Person
 from bridge.store.owners import Owned
 from bridge.store.sessions import SessionRow
@@ -48,7 +50,8 @@ class Entry:
 
     `person` is None where nobody in Kombo matched (`unmatched: pass`). `known_at`, in milliseconds, is the moment of
     which the person is known; None without one. `until` is the end of the session on the monotonic clock. `forwards`
-    are the decisions made so far, by course (None: no course).
+    are the decisions made so far, by course (None: no course), and `accesses` what they rest on. `launch` is the launch
+    that the session began with, until somebody has said how that went on.
     """
 
     row: SessionRow
@@ -57,6 +60,8 @@ class Entry:
     until: float
     known_at: int | None = None
     forwards: dict[str | None, Forward] = field(default_factory=dict)
+    accesses: dict[str, Access] = field(default_factory=dict)
+    launch: str | None = None
 
     def rests(self) -> Refusal | None:
         """A refusal (`user_unknown`) where the person may be gone by now: the session rests until Kombo says.
@@ -79,6 +84,7 @@ class SignIn:
 
     `auth_time` is in seconds since 1970; `ends_at` is the IdP's own limit in milliseconds since then, if it gave one.
     `name` and `session_index` are what the IdP calls the session; `issued_at`, in milliseconds, is when it said so.
+    `launch` is the row of the launch that it belongs to, written together with the session.
     """
 
     tenant: Tenant
@@ -90,6 +96,7 @@ class SignIn:
     name: NameId | None = None
     session_index: str | None = None
     issued_at: int | None = None
+    launch: Launch | None = None
 
 
 class Sessions:
@@ -180,6 +187,8 @@ class Sessions:
                 if names.logged_out_since(connection, row, issued):
                     return False
             rows.add(connection, row)
+            if sign_in.launch:
+                launches.add(connection, sign_in.launch)
             return True
 
         if not await self._store.write(work):
@@ -283,7 +292,8 @@ def _entry(owned: Owned, configuration: Configuration) -> Entry | None:
     if not tenant or not _same_trust(row, tenant) or (remaining := _remaining_ms(row, tenant.session)) <= 0:
         return None
     usable = tenant.unmatched == "pass" if row.user_id is None else person is not None and person.active
-    return Entry(row, tenant, person, time.monotonic() + remaining / 1000, known_at) if usable else None
+    until = time.monotonic() + remaining / 1000
+    return Entry(row, tenant, person, until, known_at, launch=row.launch) if usable else None
 
 
 def _same_trust(row: SessionRow, tenant: Tenant) -> bool:
@@ -313,6 +323,7 @@ def _new_row(digest: str, sign_in: SignIn) -> SessionRow:
         name_id=names.in_clear(name, tenant) if name else None,
         name_digest=names.name_digest(name) if name else None,
         session_index=sign_in.session_index or None,
+        launch=sign_in.launch.id if sign_in.launch else None,
     )
 
 

@@ -14,44 +14,42 @@ from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from bridge.errors import Problem, SettingsError
 from bridge.saml.model import IdentityProvider, ServiceProvider, Signed
+from bridge.settings.appearance import Appearance
+from bridge.settings.forwarding import Forwarding
+from bridge.settings.frozen import Frozen
+from bridge.settings.kept import Launches
+from bridge.settings.routes import CompletionRule, Route
 from bridge.settings.values import (
     Address,
     AtLeastOne,
     ClockSkew,
-    Count,
     Distinct,
     Duration,
     EmailDomain,
     Flag,
     FormerAcs,
-    HeadBytes,
     HeaderName,
     Host,
-    HostName,
     HttpUrl,
     IdleLife,
     MetadataSource,
-    Method,
     Network,
     Origin,
     Parameter,
     Regex,
-    RoutePath,
     SettingPath,
     SigningSecret,
     StateUrl,
-    Status,
     Token,
     Upstream,
     Word,
     Words,
 )
 
-Access = Literal["public", "optional", "learner", "course"]
 GateKind = Literal["assigned", "library"]
 Tier = Literal["name_id", "attribute", "email"]
 Claim = Literal["sub", "kombo_user", "tenant", "email"]
@@ -59,18 +57,7 @@ OnLaunch = Literal["nothing", "enroll"]
 OnMiss = Literal["refuse", "next"]
 Unmatched = Literal["deny", "pass"]
 InFrames = Literal["new_tab", "inside"]
-LogRequests = Literal["none", "except_public", "all"]
 Share = frozenset[Literal["email", "name"]]
-
-
-class Frozen(BaseModel):
-    model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        arbitrary_types_allowed=True,
-        use_attribute_docstrings=True,
-        hide_input_in_errors=True,
-    )
 
 
 class Kombo(Frozen):
@@ -101,87 +88,6 @@ class SessionLife(Frozen):
     idle: IdleLife | None = timedelta(hours=2)
     """How long after its last request a session ends; at least 1m. Requests are noted now and then, so it may end
     sooner: by a third of this, at most by 65s."""
-
-
-class Forwarding(Frozen):
-    """How long forwarding waits, how much it takes, and what it logs. The defaults suit most platforms."""
-
-    connect: Duration = timedelta(seconds=5)
-    """How long a new connection to the platform may take, TLS included; then the learner is told 502."""
-    first_byte: Duration = timedelta(seconds=60)
-    """How long the platform may take to begin its answer; then the learner is told 504."""
-    idle: Duration = timedelta(minutes=5)
-    """How long an answer, an event stream or a WebSocket may be silent in both directions before it is cut."""
-    head: Duration = timedelta(seconds=15)
-    """How long a client may take to send the head of a request."""
-    body: Duration = timedelta(seconds=60)
-    """How long a client may send nothing of a request's body that it began."""
-    keep_alive: Duration = timedelta(seconds=75)
-    """How long a client's connection is kept without a request."""
-    shutdown: Duration = timedelta(seconds=30)
-    """How long what runs may go on when the service is told to stop; then it is cut."""
-    connections: Count = 20_000
-    """How many connections of clients each worker has at most."""
-    upstream_connections: Count = 20_000
-    """How many connections to the platform each worker has at most; beyond them the learner is told 502."""
-    upstream_idle: Count = 128
-    """How many of them each worker keeps unused for the next request."""
-    upstream_keep_alive: Duration = timedelta(seconds=30)
-    """How long it keeps them. Shorter than the platform's own limit, or some requests meet a closed connection."""
-    target_bytes: HeadBytes = 8 * 1024
-    """The longest path with query; above it 414."""
-    head_bytes: HeadBytes = 64 * 1024
-    """The largest head of a request or an answer; above it 431, or 502."""
-    head_fields: Count = 100
-    """The most headers in one; above it likewise."""
-    upstream_ca: SettingPath | None = None
-    """A PEM file of the authorities that an https platform's certificate is verified against, in place of the
-    system's."""
-    upstream_name: HostName | None = None
-    """The name that an https platform's certificate must have, where that is not the host in `upstream`."""
-    log_requests: LogRequests = "except_public"
-    """Which requests have a line in the log: `none`, `except_public` (all but those on public routes) or `all`."""
-
-
-class Route(Frozen):
-    """Which access a path needs. The first route that matches decides."""
-
-    path: RoutePath = Field(examples=["/courses/{course}/**"])
-    """A path; `{course}` is one segment, the course's origin id, and `**` at the end any rest, none included."""
-    course_parameter: Parameter | None = None
-    """The query parameter that holds the origin id, where the path does not."""
-    access: Access = Field(examples=["learner"])
-    """`public`: no identity. `optional`: identity if a session lives. `learner`: a session is needed. `course`: a
-    session and an open gate."""
-
-    @field_validator("access")
-    @classmethod
-    def _names_one_course(cls, access: Access, info: ValidationInfo) -> Access:
-        in_path = "{course}" in info.data.get("path", "{course}")
-        in_query = info.data.get("course_parameter") is not None
-        if access == "course" and "path" in info.data and in_path == in_query:
-            raise ValueError("say where the course is: either {course} in the path or a course_parameter")
-        if access != "course" and in_query:
-            raise ValueError("write access: course, or leave course_parameter out")
-        return access
-
-
-class CompletionRule(Frozen):
-    """Platform traffic that means "completed"."""
-
-    method: Method = Field(examples=["POST"])
-    """The request's method."""
-    path: RoutePath = Field(examples=["/courses/{course}/finish"])
-    """The request's path, with `{course}`."""
-    status: Status = None
-    """The platform's status that counts; any 2xx unless said."""
-
-    @field_validator("path")
-    @classmethod
-    def _names_the_course(cls, path: str) -> str:
-        if "{course}" not in path:
-            raise ValueError("write {course} where the course's origin id stands")
-        return path
 
 
 class Service(Frozen):
@@ -217,6 +123,14 @@ class Service(Frozen):
     """How Kombo is reached; a tenant may override any key."""
     session: SessionLife = SessionLife()
     """How long sessions live; a tenant may override it."""
+    pages: Appearance = Appearance()
+    """What learners see on the bridge's own pages; a tenant may say anything of it differently."""
+    launches: Launches = Launches()
+    """What is kept of launches, and how long."""
+    audit_log: SettingPath | None = None
+    """A file of its own for the lines that say who was let in to what; without it they stand in the log."""
+    internal_hosts: tuple[Host, ...] = ()
+    """Further names under which the admin page may be asked for, beside those of loopback and internal_listen's own."""
     forwarding: Forwarding = Forwarding()
     """How long forwarding waits, how much it takes, and what it logs."""
     routes: tuple[Route, ...] = ()
@@ -305,6 +219,8 @@ class TenantBase(Frozen):
     in_frames: InFrames = "new_tab"
     """What happens to a course opened in a frame of the LMS without a session: `new_tab` offers to open it in a tab of
     its own, `inside` signs in within the frame, by cookies that are partitioned to the LMS's site."""
+    pages: Appearance = Appearance()
+    """What this customer's learners see on the bridge's own pages, where it differs from the service's `pages`."""
 
 
 class Tenant(TenantBase):

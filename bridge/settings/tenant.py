@@ -17,9 +17,9 @@ from bridge.saml.metadata import Metadata
 from bridge.saml.model import IdentityProvider, ServiceProvider
 from bridge.settings.document import Document, read_document
 from bridge.settings.files import Watched, shown
+from bridge.settings.frozen import Frozen
 from bridge.settings.idp import Documents, IdpError, MetadataFile, metadata_of, nothing_fetched, source_of
 from bridge.settings.model import (
-    Frozen,
     Gate,
     GateKind,
     IdentityEntry,
@@ -286,6 +286,7 @@ def _complete(
         session=form.session.over(service.session),
         share=_one(form.share),
         in_frames=form.in_frames,
+        pages=_one(form.pages.over(service.pages)),
     )
 
 

@@ -66,6 +66,23 @@ def _duration(text: str) -> timedelta:
     return length
 
 
+def _kept_for(text: str) -> timedelta:
+    return timedelta(0) if text == "0s" else _duration(text)
+
+
+def _colour(text: str) -> str:
+    if not re.fullmatch(r"#[0-9A-Fa-f]{6}", text):
+        raise ValueError('write a colour as "#RRGGBB", in quotes: a # begins a comment otherwise')
+    return text.lower()
+
+
+def _support(text: str) -> str:
+    address = re.fullmatch(r"mailto:[A-Za-z0-9.+_-]+@[A-Za-z0-9.-]+", text)
+    if len(text) > 512 or not (address or re.fullmatch(r"https://[A-Za-z0-9.-]+(:[0-9]+)?(/[!-~]*)?", text)):
+        raise ValueError("write an https URL, or mailto: and an address")
+    return text
+
+
 def written_duration(length: timedelta) -> str:
     """A duration as a settings file says it, in the largest unit that fits."""
     seconds = int(length.total_seconds())
@@ -284,10 +301,14 @@ Duration = Annotated[
     PlainSerializer(written_duration, return_type=str, when_used="json"),
     WithJsonSchema({"type": "string", "pattern": "^[0-9]+[smhd]$"}),
 ]
+KeptFor = Annotated[timedelta, from_text(_kept_for), _string("7d")]
+Colour = Annotated[str, AfterValidator(_colour), _string("#0b5fff")]
+Support = Annotated[str, AfterValidator(_support), _string("https://help.example.com", "mailto:help@example.com")]
 ClockSkew = Annotated[Duration, AfterValidator(_clock_skew)]
 IdleLife = Annotated[Duration, AfterValidator(_idle_life)]
 AtLeastOne = AfterValidator(_at_least_one)
 Count = Annotated[int, from_text(_whole_number(1, 1_000_000))]
+RingSize = Annotated[int, from_text(_whole_number(10, 10_000))]
 Distinct = AfterValidator(_distinct)
 Flag = Annotated[bool, from_text(_flag)]
 HeadBytes = Annotated[int, from_text(_whole_number(1024, 1024 * 1024))]

@@ -1,4 +1,6 @@
-"""Private keys at rest: encrypted under the deployment's `secrets`, so that the database alone gives nothing away."""
+"""What must not be read at rest: encrypted under the deployment's `secrets`, so that the database alone gives nothing
+away. Each purpose has keys of its own: what was sealed for one opens for no other.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +17,8 @@ from bridge.errors import StateError
 class Seal:
     """Encrypts with the first secret, opens with any: secrets are rotated by putting a new one in front."""
 
-    def __init__(self, secrets: Sequence[str]) -> None:
-        each = [Fernet(_derive(secret)) for secret in secrets]
+    def __init__(self, secrets: Sequence[str], purpose: str = "sealed keys") -> None:
+        each = [Fernet(_derive(secret, purpose)) for secret in secrets]
         self._first, self._fernet = each[0], MultiFernet(each)
 
     def close(self, content: bytes) -> str:
@@ -48,6 +50,7 @@ def _fits(fernet: Fernet | MultiFernet, sealed: str) -> bool:
     return True
 
 
-def _derive(secret: str) -> bytes:
-    key = HKDF(algorithm=SHA256(), length=32, salt=None, info=b"kombo-bridge sealed keys").derive(secret.encode())
+def _derive(secret: str, purpose: str) -> bytes:
+    info = f"kombo-bridge {purpose}".encode()
+    key = HKDF(algorithm=SHA256(), length=32, salt=None, info=info).derive(secret.encode())
     return base64.urlsafe_b64encode(key)

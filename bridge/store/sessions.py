@@ -21,6 +21,7 @@ class SessionRow:
     `digest` is SHA-256 of the secret in the cookie, so that a copy of the database opens no session. `subject` stands
     for a learner whom no Kombo user matched (`unmatched: pass`); then `user_id` is None. `name_id` is JSON, and there
     only where the IdP may have to be told of a logout; `name_digest` finds the sessions that the IdP ends by name.
+    `launch` is the launch that began it, until it is known how that went on.
     """
 
     digest: str
@@ -37,6 +38,7 @@ class SessionRow:
     name_id: str | None = None
     name_digest: str | None = None
     session_index: str | None = None
+    launch: str | None = None
 
 
 def add(connection: Connection, row: SessionRow) -> None:

@@ -29,9 +29,11 @@ sessions = Table(
     Column("name_id", Text),
     Column("name_digest", String(64)),
     Column("session_index", Text),
+    Column("launch", String(80)),
     Index("sessions_user", "tenant", "user_id"),
     Index("sessions_name", "tenant", "name_digest"),
     Index("sessions_ends", "ends_at"),
+    Index("sessions_launch", "launch"),
 )
 
 used = Table(
@@ -300,4 +302,81 @@ outbox_totals = Table(
     Column("tenant", String(63), primary_key=True),
     Column("kind", String(16), primary_key=True),
     Column("done", BigInteger, nullable=False),
+)
+
+launches = Table(
+    "launches",
+    metadata,
+    Column("id", String(80), primary_key=True),
+    Column("reference", String(64), nullable=False),
+    Column("tenant", String(63), nullable=False),
+    Column("integration_id", String(255), nullable=False),
+    Column("provider", Text, nullable=False),
+    Column("found", String(16), nullable=False),
+    Column("began_at", BigInteger, nullable=False),
+    Column("outcome", String(32), nullable=False),
+    Column("steps", Text, nullable=False),
+    Column("path", Text, nullable=False),
+    Column("finished_at", BigInteger),
+    Column("reason", Text),
+    Column("check", String(64)),
+    Column("tier", String(16)),
+    Column("user_id", String(512)),
+    Column("course", String(512)),
+    Column("enrollment", String(16)),
+    Column("gate", String(16)),
+    Column("http_status", Integer),
+    Column("seen", Text),
+    Index("launches_reference", "reference"),
+    Index("launches_began", "began_at"),
+    Index("launches_tenant", "tenant", "began_at"),
+    Index("launches_outcome", "outcome", "tenant", "began_at"),
+    Index("launches_person", "tenant", "user_id"),
+)
+
+refusals = Table(
+    "refusals",
+    metadata,
+    Column("tenant", String(63), primary_key=True),
+    Column("slot", Integer, primary_key=True),
+    Column("number", BigInteger, nullable=False),
+    Column("reference", String(64), nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("code", String(32), nullable=False),
+    Column("http_status", Integer, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("method", String(16), nullable=False),
+    Column("path", Text, nullable=False),
+    Column("check", String(64)),
+    Column("steps", Text),
+    Column("user_id", String(512)),
+    Column("course", String(512)),
+    Index("refusals_reference", "reference"),
+    Index("refusals_at", "at"),
+    Index("refusals_person", "tenant", "user_id"),
+)
+
+funnel = Table(
+    "funnel",
+    metadata,
+    Column("tenant", String(63), primary_key=True),
+    Column("day", String(10), primary_key=True),
+    Column("what", String(40), primary_key=True),
+    Column("many", BigInteger, nullable=False),
+    Index("funnel_day", "day"),
+)
+
+drifts = Table(
+    "drifts",
+    metadata,
+    Column("digest", String(64), primary_key=True),
+    Column("tenant", String(63), nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("user_id", String(512), nullable=False),
+    Column("other_id", String(512)),
+    Column("first_at", BigInteger, nullable=False),
+    Column("last_at", BigInteger, nullable=False),
+    Column("times", Integer, nullable=False),
+    Index("drifts_tenant", "tenant", "last_at"),
+    Index("drifts_last", "last_at"),
 )

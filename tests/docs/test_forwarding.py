@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bridge.errors import Code
-from bridge.settings.model import Forwarding
+from bridge.settings.forwarding import Forwarding
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "forwarding.md").read_text(encoding="utf-8")

@@ -18,7 +18,7 @@ from bridge.front import queries
 from bridge.front.classes import CAPTURED, PLAIN, PathClass, classes_id, path_classes
 from bridge.front.paths import PathDecider
 from bridge.front.routes import RouteTable
-from bridge.settings.model import CompletionRule, Route
+from bridge.settings.routes import CompletionRule, Route
 
 TABLES = yaml.safe_load((Path(__file__).parents[1] / "hostile" / "paths.yaml").read_text(encoding="utf-8"))
 TARGETS = yaml.safe_load((Path(__file__).parents[1] / "real" / "engines" / "targets.yaml").read_text())

@@ -22,7 +22,8 @@ from bridge.front.places import Place
 from bridge.front.routes import RouteTable
 from bridge.outbox.outbox import Outbox
 from bridge.session.sessions import Entry
-from bridge.settings.model import CompletionRule, Route, Tenant
+from bridge.settings.model import Tenant
+from bridge.settings.routes import CompletionRule, Route
 from bridge.simulator import seed
 from bridge.store import outbox as rows
 from bridge.store.lookups import Person

@@ -17,10 +17,12 @@ from bridge.front.desk import Desk
 from bridge.front.doorway import Doorway
 from bridge.front.logins import Logins
 from bridge.front.rules import Rules
+from bridge.launches.launches import Launches
 from bridge.pages import Pages
 from bridge.session.sessions import Sessions
 from bridge.settings.model import Configuration
 from bridge.store.engine import Store
+from bridge.store.sealing import Seal
 from tests.support.deployment import SECRET, Deployment
 from tests.support.keys import held_keys
 
@@ -35,7 +37,8 @@ class House:
         secure = configuration.service.public_url.startswith("https:")
         cookies, pages, secrets = Cookies(secure=secure), Pages(), [SECRET]
         sessions = Sessions(store, secrets, lambda: configuration)
-        desk = Desk(sessions, Logins(secrets, cookies, pages, held_keys()), cookies, pages)
+        launches = Launches(store, Seal(secrets), lambda: configuration)
+        desk = Desk(sessions, Logins(secrets, cookies, pages, held_keys(), launches), cookies, pages)
         self.rules = Rules(configuration, cookies)
         self.doorway = Doorway(desk, lambda: self.rules)
         self.tenants = configuration.tenants

@@ -5,7 +5,7 @@ import pytest
 from bridge.errors import Code, Refusal
 from bridge.front.paths import PATH_BYTES, READINGS, REMEMBERED_BYTES, PathDecider, legible, readings
 from bridge.front.routes import Match, RouteTable
-from bridge.settings.model import Route
+from bridge.settings.routes import Route
 
 TABLE = RouteTable(
     [Route(path="/static/**", access="public"), Route(path="/courses/{course}/**", access="course")],

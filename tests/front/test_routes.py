@@ -3,7 +3,7 @@ import sys
 import pytest
 
 from bridge.front.routes import Completion, Match, RouteTable, fold
-from bridge.settings.model import CompletionRule, Route
+from bridge.settings.routes import CompletionRule, Route
 
 
 def table(*routes: tuple[str, str], completions: tuple[tuple[str, str], ...] = ()) -> RouteTable:

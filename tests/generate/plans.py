@@ -10,7 +10,7 @@ from typing import Any
 from bridge.generate.plan import WRITTEN, Plan
 from bridge.proxy.names import removed_names
 from bridge.settings.addresses import Address, Upstream
-from bridge.settings.model import Forwarding
+from bridge.settings.forwarding import Forwarding
 from bridge.stamp.headers import NAMES
 
 _KEPT = {name.lower() for name in WRITTEN}

@@ -16,7 +16,7 @@ import yaml
 from bridge.generate.caddy import caddy
 from bridge.generate.plan import Plan, Unwritable
 from bridge.settings.addresses import Address, Upstream
-from bridge.settings.model import Forwarding
+from bridge.settings.forwarding import Forwarding
 from bridge.stamp.headers import NAMES
 from tests.generate.plans import LIMITS, PLAN, laid_open, said
 from tests.real.engines.wheels import program

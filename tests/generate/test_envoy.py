@@ -18,7 +18,7 @@ from bridge.demo.responses import IdpKey
 from bridge.generate.envoy import envoy
 from bridge.generate.plan import Plan
 from bridge.settings.addresses import Address, Upstream
-from bridge.settings.model import Forwarding
+from bridge.settings.forwarding import Forwarding
 from tests.generate.plans import LIMITS, PLAN, laid_open, said
 from tests.real.engines.envoy import ALONE
 from tests.real.engines.wheels import program

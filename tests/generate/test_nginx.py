@@ -20,7 +20,8 @@ from bridge.front.forward_auth import KEPT_SECONDS
 from bridge.generate.nginx import nginx
 from bridge.generate.plan import Plan, Unwritable
 from bridge.settings.addresses import Address, Upstream
-from bridge.settings.model import CompletionRule, Forwarding, Route
+from bridge.settings.forwarding import Forwarding
+from bridge.settings.routes import CompletionRule, Route
 from tests.front.test_classes import class_of
 from tests.generate.plans import PLAN
 from tests.real.engines.nginx import start, written

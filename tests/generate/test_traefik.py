@@ -15,7 +15,7 @@ import yaml
 from bridge.generate.plan import Plan, Unwritable
 from bridge.generate.traefik import FILE, traefik
 from bridge.settings.addresses import Address, Upstream
-from bridge.settings.model import Forwarding
+from bridge.settings.forwarding import Forwarding
 from bridge.stamp.headers import listed
 from tests.generate.plans import LIMITS, PLAN, laid_open, said
 

@@ -9,7 +9,7 @@ import yaml
 from bridge.errors import Code, Refusal
 from bridge.front.paths import PathDecider
 from bridge.front.routes import Match, RouteTable
-from bridge.settings.model import CompletionRule, Route
+from bridge.settings.routes import CompletionRule, Route
 
 TABLES = yaml.safe_load((Path(__file__).parent / "paths.yaml").read_text(encoding="utf-8"))
 

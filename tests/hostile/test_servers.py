@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from bridge.errors import Code, Refusal
 from bridge.front.paths import PathDecider
 from bridge.front.routes import RouteTable
-from bridge.settings.model import CompletionRule, Route
+from bridge.settings.routes import CompletionRule, Route
 
 ROUTES = [
     Route(path="/static/**", access="public"),

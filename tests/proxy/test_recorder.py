@@ -24,7 +24,7 @@ from bridge.metrics.forwarding import measured
 from bridge.proxy.headers import HeaderPolicy
 from bridge.proxy.recorder import Recorder
 from bridge.proxy.requestlog import RequestLog
-from bridge.settings.model import LogRequests
+from bridge.settings.forwarding import LogRequests
 
 from .conftest import IDENTITY, OK, WAIT, Bridge, Platform, Start
 

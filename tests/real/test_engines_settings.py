@@ -18,7 +18,7 @@ import pytest_asyncio
 from bridge.generate.engines import ENGINES as GENERATED
 from bridge.generate.plan import Plan, plan
 from bridge.settings.addresses import Address, Upstream
-from bridge.settings.model import Forwarding
+from bridge.settings.forwarding import Forwarding
 from bridge.stamp.headers import NAMES, listed
 from tests.real.engines import ENGINES
 from tests.real.engines.front import Got, parsed, send
