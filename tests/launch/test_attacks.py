@@ -13,6 +13,7 @@ import yaml
 
 from bridge.front.acs import LARGE_AT_ONCE
 from bridge.simulator import seed
+from tests.support.contents import contents, settled
 from tests.support.sockets import exchange
 from tests.support.stage import Asked, Stage
 
@@ -100,11 +101,7 @@ async def test_nominating_our_headers_does_not_remove_them(stage: Stage) -> None
 
 
 async def test_logins_write_nothing_to_the_store(stage: Stage) -> None:
-    def state() -> list[tuple[str, int, int]]:
-        files = sorted(stage.deployment.folder.glob("bridge.db*"))
-        return [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files if "shm" not in file.name]
-
-    before = state()
+    before = await settled(stage.deployment.folder)
     async with httpx.AsyncClient(base_url=stage.origin, headers={"Accept": "text/html"}) as client:
         for n in range(200):
             client.cookies.clear()
@@ -112,7 +109,7 @@ async def test_logins_write_nothing_to_the_store(stage: Stage) -> None:
             await client.post("/_bridge/saml/acme/acs", data={"SAMLResponse": "rubbish", "RelayState": "x"})
             await client.post("/_bridge/organizations", data={"email": f"{n}@nowhere.example"})
             await client.get("/_bridge/logout")
-    assert state() == before
+    assert contents(stage.deployment.folder) == before
 
 
 async def test_a_host_that_is_not_ours(stage: Stage) -> None:

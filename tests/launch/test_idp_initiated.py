@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import pytest_asyncio
 import yaml
 
 from bridge.simulator import seed
+from tests.support.contents import contents, settled
 from tests.support.deployment import Deployment
 from tests.support.stage import PAGE, Asked, Browser, Stage
 from tests.support.stage import stage as open_stage
@@ -251,13 +251,7 @@ async def test_without_the_opt_in_an_answer_is_dropped_unread_and_its_link_kept(
 
 async def test_strangers_write_nothing(stage: Stage) -> None:
     """Before a response has been verified, neither the store nor a log of people knows of it."""
-
-    def state() -> list[tuple[str, int, int]]:
-        files = sorted(stage.deployment.folder.glob("bridge.db*"))
-        return [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files if "shm" not in file.name]
-
-    await asyncio.sleep(0.5)
-    before = state()
+    before = await settled(stage.deployment.folder)
     forged = unasked(stage, "acme", seed.JANE, sign="none")
     async with httpx.AsyncClient(base_url=stage.origin, headers=PAGE) as client:
         for n in range(50):
@@ -265,7 +259,7 @@ async def test_strangers_write_nothing(stage: Stage) -> None:
             await client.post("/_bridge/saml/acme/acs", data=form, headers=CROSS_SITE)
             await client.get(f"/_bridge/saml/acme/login?arrived={n}")
             await client.get(f"/_bridge/saml/acme/login?stay={n}")
-    assert state() == before
+    assert contents(stage.deployment.folder) == before
 
 
 def field_values(page: str) -> dict[str, str]:

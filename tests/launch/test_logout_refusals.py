@@ -14,6 +14,7 @@ import yaml
 
 from bridge.demo.responses import IdpKey
 from bridge.simulator import seed
+from tests.support.contents import contents, settled
 from tests.support.deployment import Deployment, idp_key
 from tests.support.idp_logout import (
     SESSION,
@@ -64,7 +65,7 @@ async def test_a_bad_request_ends_nothing_and_writes_nothing(
     now = datetime.now(UTC) + timedelta(minutes=case.get("minutes", 0))
     request = sender.request(case.get("named", seed.JANE.remote_id), now=now, **changes)
     key = {"none": None, "other": IdpKey.generate("another")}.get(case.get("key", ""), idp_key())
-    state = store(stage)
+    state = contents(stage.deployment.folder)
     async with stranger(stage) as client:
         answer = await client.request(
             **(as_query if binding == "redirect" else as_form)(sender.slo, request, key, case)
@@ -74,7 +75,7 @@ async def test_a_bad_request_ends_nothing_and_writes_nothing(
         {"saml_rejected": 403, "saml_malformed": 400}[case["code"]],
     )
     assert "SAMLResponse" not in answer.text
-    assert store(stage) == state
+    assert contents(stage.deployment.folder) == state
     assert remains(victim)
 
 
@@ -106,11 +107,6 @@ def as_form(url: str, request: str, key: IdpKey | None, case: dict[str, Any]) ->
     return {"method": "POST", "url": url, "data": {name: value for name, value in fields.items() if value is not None}}
 
 
-def store(stage: Stage) -> list[tuple[str, int]]:
-    files = sorted(stage.deployment.folder.glob("bridge.db*"))
-    return [(file.name, file.stat().st_mtime_ns) for file in files if "shm" not in file.name]
-
-
 async def test_only_a_form_or_a_query_is_a_message(stage: Stage) -> None:
     async with stage.browser() as browser:
         slo = idp_of(stage).slo
@@ -127,7 +123,7 @@ async def test_only_a_form_or_a_query_is_a_message(stage: Stage) -> None:
 
 
 async def test_rubbish_without_end_writes_nothing(stage: Stage) -> None:
-    before = store(stage)
+    before = await settled(stage.deployment.folder)
     async with stranger(stage) as client:
         acme, slo = idp_of(stage), idp_of(stage).slo
         for n in range(100):
@@ -136,4 +132,4 @@ async def test_rubbish_without_end_writes_nothing(stage: Stage) -> None:
             await client.get(f"{slo}?SAMLRequest=x&SigAlg=y&Signature=z")
             await acme.send(client, acme.request(str(n)), "redirect", key="none")
             await client.get("/_bridge/logout", headers={"Cookie": f"{SESSION}=x{n}.y.z; {LOGOUT}=x{n}"})
-    assert store(stage) == before
+    assert contents(stage.deployment.folder) == before
