@@ -83,7 +83,10 @@ async def test_a_bad_request_ends_nothing_and_writes_nothing(
 async def victim(stage: Stage) -> AsyncIterator[Browser]:
     """Jane, whose sessions the requests are about."""
     async with AsyncExitStack() as stack:
-        yield await signed_in(stage, stack, "acme", seed.JANE)
+        browser = await signed_in(stage, stack, "acme", seed.JANE)
+        await browser.get("/my")
+        await settled(stage.deployment.folder)
+        yield browser
 
 
 def after(case: dict[str, Any], text: str) -> str:
