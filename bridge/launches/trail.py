@@ -27,13 +27,15 @@ FOUND_BEFORE: tuple[Found, ...] = ("host", "link", "browser", "organization")
 
 StepName = Literal["asked", "answered", "verified", "identified", "signed_in", "returned", "gate", "forwarded"]
 """A launch's steps, in order: the bridge asked the IdP, the answer came, it was verified, the person was found, the
-session was opened, the browser came back to the deep link, the gate was asked, the platform answered.
+session was opened, the browser came back to the deep link, the gate was asked, the platform answered. From `returned`
+on they may come again: a learner who was refused the page comes back for it, and is let in.
 """
 Outcome = Literal["passed", "failed"]
 
 MOST_ATTRIBUTES = 60
 MOST_VALUES = 5
 LONGEST = 256
+LONGEST_REASON = 1000
 
 
 def step(name: StepName, outcome: Outcome, ms: int | None = None, **facts: Any) -> str:
@@ -59,16 +61,23 @@ class Trail:
         self.progress = Progress()
         self.tried: list[Tried] = []
         self.assertion: Assertion | None = None
+        self.user_id: str | None = None
         self._begun = time.monotonic()
         self._under_way: StepName = "verified"
         self._steps: list[str] = []
         if found != "idp":
             self._steps = [step("asked", "passed", found=found)]
-        self._steps.append(step("answered", "passed", answered_at - began_at if found != "idp" else None))
+        waited = max(answered_at - began_at, 0)  # by the clocks of two nodes
+        self._steps.append(step("answered", "passed", waited if found != "idp" else None))
 
     @property
     def steps(self) -> str:
         return f"[{', '.join(self._steps)}]"
+
+    @property
+    def steps_signed_in(self) -> str:
+        """The steps as they are once the session has been opened, with which they are written."""
+        return f"[{', '.join((*self._steps, step('signed_in', 'passed')))}]"
 
     def verified(self, assertion: Assertion) -> None:
         """The response was judged good, and is used for the first time: from here on the launch has a row."""
@@ -77,15 +86,18 @@ class Trail:
         self._under_way = "identified"
 
     def identified(self, user_id: str | None) -> None:
+        self.user_id = user_id
         self._add("passed", tried=self._tried(), user=user_id)
         self._under_way = "signed_in"
 
     def failed(self, refusal: Refusal) -> None:
         """The step under way did not pass."""
-        facts: dict[str, Any] = {"code": str(refusal.code), "reason": refusal.reason}
+        facts: dict[str, Any] = {"code": str(refusal.code), "reason": refusal.reason[:LONGEST_REASON]}
         if self._under_way == "verified":
             self.progress.fail()
             facts["checks"] = self._checks()
+            found = getattr(refusal, "found", ())[:MOST_VALUES]
+            facts["found"] = [value[:LONGEST] for value in found] or None
         elif self._under_way == "identified":
             facts["tried"] = self._tried()
         self._add("failed", **facts)
@@ -95,13 +107,18 @@ class Trail:
         """The tier of the last identifier that the assertion had."""
         return next((tried.entry.tier for tried in reversed(self.tried) if tried.value is not None), None)
 
+    @property
+    def source(self) -> str | None:
+        """Where the assertion had it: an attribute's name, or `NameID`."""
+        return next((tried.source for tried in reversed(self.tried) if tried.value is not None), None)
+
     def seen(self, *, everything: bool) -> dict[str, list[str]]:
         """What the IdP said of the person: under the tenant's identity entries, or as a whole; never more than fits."""
         if not everything or self.assertion is None:
             return {tried.source: [tried.value[:LONGEST]] for tried in self.tried if tried.value is not None}
         said = {"NameID": [self.assertion.name_id[:LONGEST]]} if self.assertion.name_id else {}
         for attribute in self.assertion.attributes[:MOST_ATTRIBUTES]:
-            said.setdefault(attribute.name, [value[:LONGEST] for value in attribute.values[:MOST_VALUES]])
+            said.setdefault(attribute.name[:LONGEST], [value[:LONGEST] for value in attribute.values[:MOST_VALUES]])
         return said
 
     def _add(self, outcome: Outcome, **facts: Any) -> None:

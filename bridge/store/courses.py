@@ -70,6 +70,11 @@ def pushes(connection: Connection, integration_id: str) -> dict[str, Push]:
     return {row.origin_id: Push(**row._mapping) for row in rows}
 
 
+def pushed_into(connection: Connection) -> frozenset[str]:
+    """The integrations into which anything was ever pushed."""
+    return frozenset(connection.execute(select(PUSH.integration_id).distinct()).scalars())
+
+
 def tasks(connection: Connection, integration_id: str) -> dict[str, frozenset[str]]:
     """The origin ids of each task that has not ended, as far as is known here; the oldest task first."""
     rows = connection.execute(

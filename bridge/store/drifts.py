@@ -10,11 +10,13 @@ from sqlalchemy import Connection, delete, func, select, true, update
 
 from bridge.digests import digest_of
 from bridge.store import tables
-from bridge.store.engine import insert_new
+from bridge.store.engine import delete_some, insert_new
 
 Kind = Literal["address_changed", "address_shared"]
 
 ROW = tables.drifts.c
+PEOPLE = tables.users.c
+MOST_LOOKED_AT = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +66,31 @@ def counts(connection: Connection, since: int) -> Mapping[tuple[str, Kind], int]
     return {(row.tenant, row.kind): row.many for row in rows}
 
 
+def shared_addresses(connection: Connection, integration_id: str, limit: int) -> Sequence[tuple[str, str, str]]:
+    """Addresses, folded, that more than one living and active person has, each with two of them.
+
+    Which addresses stand there twice, the index says by itself; only those people are then looked at.
+    """
+    here = (PEOPLE.integration_id == integration_id) & PEOPLE.email_folded.is_not(None)
+    twice = select(PEOPLE.email_folded).where(here).group_by(PEOPLE.email_folded).having(func.count() > 1)
+    active = PEOPLE.deleted_at.is_(None) & (PEOPLE.status.is_(None) | (PEOPLE.status == "ACTIVE"))
+    found = connection.execute(
+        select(PEOPLE.email_folded, func.min(PEOPLE.id), func.max(PEOPLE.id))
+        .where(here, active, PEOPLE.email_folded.in_(twice.limit(MOST_LOOKED_AT)))
+        .group_by(PEOPLE.email_folded)
+        .having(func.count() > 1)
+        .order_by(PEOPLE.email_folded)
+        .limit(limit)
+    )
+    return [(row[0], row[1], row[2]) for row in found]
+
+
 def forget_person(connection: Connection, tenant: str, user_id: str) -> int:
     """Delete what was noticed of one person; how much it was."""
     whose = (ROW.user_id == user_id) | (ROW.other_id == user_id)
     return connection.execute(delete(tables.drifts).where(ROW.tenant == tenant, whose)).rowcount
 
 
-def sweep(connection: Connection, before: int) -> None:
-    connection.execute(delete(tables.drifts).where(ROW.last_at < before))
+def sweep(connection: Connection, before: int, limit: int) -> int:
+    """Delete what was last noticed before a moment, at most `limit`; how much it was."""
+    return delete_some(connection, tables.drifts, ROW.last_at < before, limit)

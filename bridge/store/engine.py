@@ -16,7 +16,20 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Engine, Row, Table, and_, create_engine, event, func, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    Row,
+    Table,
+    and_,
+    create_engine,
+    delete,
+    event,
+    func,
+    select,
+    tuple_,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
@@ -63,7 +76,9 @@ def create(url: str) -> Engine:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StateError(f"the state's folder {folder} cannot be made: {error.strerror}") from error
-    engine = create_engine(parsed, connect_args={"timeout": BUSY_SECONDS, "isolation_level": None})
+    engine = create_engine(
+        parsed, connect_args={"timeout": BUSY_SECONDS, "isolation_level": None}, hide_parameters=True
+    )
     event.listen(engine, "connect", _configure_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
@@ -73,6 +88,7 @@ def _postgresql(url: URL) -> Engine:
     try:
         return create_engine(
             url.set(drivername="postgresql+psycopg"),
+            hide_parameters=True,
             pool_size=READERS + 1,
             pool_pre_ping=True,
             connect_args={
@@ -217,6 +233,13 @@ def learn(connection: Connection, tables: Iterable[Table]) -> None:
     if connection.dialect.name == "postgresql":
         for table in tables:
             connection.exec_driver_sql(f"ANALYZE {table.name}")
+
+
+def delete_some(connection: Connection, table: Table, which: ColumnElement[bool], limit: int) -> int:
+    """Delete at most `limit` rows of a condition; how many they were. For what may be many: others wait to write."""
+    key = list(table.primary_key.columns)
+    some = select(*key).where(which).limit(limit)
+    return connection.execute(delete(table).where(tuple_(*key).in_(some))).rowcount
 
 
 def insert_new(connection: Connection, table: Table, row: dict[str, Any]) -> bool:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, func, select, true
 
 from bridge.store import tables
-from bridge.store.engine import upsert
+from bridge.store.engine import delete_some, upsert
 
+FORWARDED = "forwarded"
 EVER = ""
 """The day of what is counted since the beginning, and never falls."""
+
+BY_TIER = "matched by "
+"""What precedes the identifier's tier, in what is counted of those who matched beside all of them (`matched`)."""
+BY_VERDICT = "gate "
+"""What precedes the gate's verdict (`library`, `fresh`, `stale`), beside all whom it let in (`gate`)."""
 
 ROW = tables.funnel.c
 Counts = Mapping[tuple[str, str, str], int]
@@ -35,12 +41,35 @@ def since(connection: Connection, day: str) -> Counts:
     return {(row.tenant, row.day, row.what): row.many for row in rows}
 
 
+def of_tenant(connection: Connection, tenant: str, day: str) -> Mapping[tuple[str, str], int]:
+    """By day and what was counted, of one tenant: the days from this one on."""
+    rows = connection.execute(select(*ROW).where(ROW.tenant == tenant, ROW.day >= day))
+    return {(row.day, row.what): row.many for row in rows}
+
+
+def of_days(connection: Connection, days: Sequence[str], whats: Sequence[str] = ()) -> Mapping[tuple[str, str], int]:
+    """By tenant and what was counted: the sum of these days, of everything or of `whats`."""
+    which = ROW.day.in_(days) & (ROW.what.in_(whats) if whats else true())
+    summed = select(ROW.tenant, ROW.what, func.sum(ROW.many).label("many")).where(which)
+    rows = connection.execute(summed.group_by(ROW.tenant, ROW.what))
+    return {(row.tenant, row.what): int(row.many) for row in rows}
+
+
 def ever(connection: Connection) -> Mapping[tuple[str, str], int]:
     """By tenant and what was counted."""
     rows = connection.execute(select(*ROW).where(ROW.day == EVER))
     return {(row.tenant, row.what): row.many for row in rows}
 
 
-def sweep(connection: Connection, before: str) -> None:
-    """Forget the days before this one."""
-    connection.execute(delete(tables.funnel).where(ROW.day < before, ROW.day != EVER))
+def last_forwarded(connection: Connection) -> Mapping[str, int]:
+    """By tenant: when the latest launch began, of those that are kept, which the platform answered."""
+    launch = tables.launches.c
+    latest = select(func.max(launch.began_at)).where(launch.outcome == FORWARDED, launch.tenant == ROW.tenant)
+    at = latest.correlate(tables.funnel).scalar_subquery().label("at")
+    rows = connection.execute(select(ROW.tenant, at).where(ROW.day == EVER, ROW.what == FORWARDED))
+    return {row.tenant: row.at for row in rows if row.at is not None}
+
+
+def sweep(connection: Connection, before: str, limit: int) -> int:
+    """Delete counts of the days before this one, at most `limit`; how many they were."""
+    return delete_some(connection, tables.funnel, (ROW.day < before) & (ROW.day != EVER), limit)

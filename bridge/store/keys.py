@@ -19,7 +19,7 @@ from bridge.store.sealing import Seal
 FETCHED_AT_ONCE = 500
 
 _key = tables.keys.c
-_FACE = (_key.id, _key.purpose, _key.scope, _key.created_at, _key.certificate)
+_FACE = (_key.id, _key.purpose, _key.scope, _key.created_at, _key.certificate, _key.signs_from)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +44,16 @@ class MadeKey:
 
 @dataclass(frozen=True, slots=True)
 class KeyRow:
-    """What may be known of a key; `created_at`, in milliseconds since 1970, orders the keys of a kind."""
+    """What may be known of a key; `created_at`, in milliseconds since 1970, orders the keys of a kind.
+
+    `signs_from` is the moment from which somebody wants it to sign; None leaves that to the rule of rollover.
+    """
 
     id: str
     kind: Kind
     created_at: int
     certificate: str | None = None
+    signs_from: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,18 +72,19 @@ class SealedKey(KeyRow):
     def opened(self, seal: Seal) -> StoredKey:
         """Raises `StateError` where the secrets do not open it."""
         private_pem = seal.open(self.sealed)
-        return StoredKey(self.id, self.kind, self.created_at, self.certificate, private_pem=private_pem)
+        face = (self.id, self.kind, self.created_at, self.certificate, self.signs_from)
+        return StoredKey(*face, private_pem=private_pem)
 
 
-def ids(connection: Connection) -> frozenset[str]:
-    """The ids of all keys, by which a process notices that others came or went."""
-    return frozenset(connection.execute(select(_key.id)).scalars())
+def turns(connection: Connection) -> dict[str, int | None]:
+    """Every key's `signs_from` by its id: by these a process notices that keys came, went or were promoted."""
+    return {row.id: row.signs_from for row in connection.execute(select(_key.id, _key.signs_from))}
 
 
 def faces(connection: Connection) -> list[KeyRow]:
     """What may be known of all keys, the oldest first."""
     rows = connection.execute(select(*_FACE).order_by(_key.created_at))
-    return [KeyRow(row.id, Kind(row.purpose, row.scope), row.created_at, row.certificate) for row in rows]
+    return [KeyRow(*_face(row)) for row in rows]
 
 
 def fetch(connection: Connection, wanted: Sequence[str]) -> list[SealedKey]:
@@ -130,6 +135,11 @@ def add_first(connection: Connection, seal: Seal, kind: Kind, made: MadeKey) -> 
     return True
 
 
+def promote(connection: Connection, id: str, signs_from: int) -> None:
+    """Let a key sign from a moment on, in milliseconds since 1970. Whether it may is the caller's to judge."""
+    connection.execute(update(tables.keys).where(_key.id == id).values(signs_from=signs_from))
+
+
 def remove(connection: Connection, id: str) -> None:
     """Forget a key for good. Whether it may go is the caller's to judge, who holds the table alone."""
     connection.execute(delete(tables.keys).where(_key.id == id))
@@ -164,4 +174,8 @@ def _insert(connection: Connection, seal: Seal, kind: Kind, made: MadeKey, creat
 
 
 def _sealed(row: Any) -> SealedKey:
-    return SealedKey(row.id, Kind(row.purpose, row.scope), row.created_at, row.certificate, sealed=row.sealed)
+    return SealedKey(*_face(row), sealed=row.sealed)
+
+
+def _face(row: Any) -> tuple[str, Kind, int, str | None, int | None]:
+    return row.id, Kind(row.purpose, row.scope), row.created_at, row.certificate, row.signs_from

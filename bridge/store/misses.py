@@ -87,6 +87,11 @@ def settle(connection: Connection, miss: Miss, kind: Kind, moment: int, lag_ms: 
     return connection.execute(update(tables.misses).where(ROW.id == miss.id).values(settled)).rowcount == 1
 
 
+def forget_person(connection: Connection, tenant: str, user_id: str) -> int:
+    """Delete every miss of one person; how many they were."""
+    return connection.execute(delete(tables.misses).where(ROW.tenant == tenant, ROW.user_id == user_id)).rowcount
+
+
 def sweep(connection: Connection, names: Sequence[str]) -> None:
     connection.execute(delete(tables.misses).where(ROW.id.in_(names)))
 
@@ -99,6 +104,12 @@ def older_than(connection: Connection, moment: int, limit: int) -> Sequence[str]
 def recent(connection: Connection, tenant: str | None, limit: int) -> Sequence[Miss]:
     """The latest first, of one tenant or all."""
     return _misses(connection, true() if tenant is None else ROW.tenant == tenant, limit, ROW.first_at.desc(), ROW.id)
+
+
+def of_person(connection: Connection, tenant: str, user_id: str, course: str, limit: int) -> Sequence[Miss]:
+    """The latest first, of one learner and course."""
+    whose = (ROW.tenant == tenant) & (ROW.user_id == user_id) & (ROW.course == course)
+    return _misses(connection, whose, limit, ROW.first_at.desc(), ROW.id)
 
 
 def lags(connection: Connection, tenant: str, since: int) -> Sequence[int]:

@@ -298,6 +298,13 @@ def listed(
     return [Entry(**row._mapping) for row in rows]
 
 
+def oldest(connection: Connection, state: State, tenant: str | None, limit: int) -> list[Entry]:
+    """Those in a state that were accepted first, of one tenant; or of all, tenant by tenant, as an index has them."""
+    same = (_row.state == state) & _of_tenant(tenant)
+    rows = connection.execute(select(*_ENTRY).where(same).order_by(_row.tenant, _row.created_at).limit(limit))
+    return [Entry(**row._mapping) for row in rows]
+
+
 def sweep(connection: Connection, settled_before: int, after: int) -> int | None:
     """Delete what was done before then, of the next `CHUNK` entries; their last number, or None at the end."""
     chunk = select(_row.number, _row.created_at).where(_row.number > after).order_by(_row.number).limit(CHUNK)

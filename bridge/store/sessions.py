@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Generator
 from dataclasses import asdict, dataclass
 
 from sqlalchemy import Connection, delete, func, insert, or_, select, true, update
 
 from bridge.store import tables
-from bridge.store.engine import insert_new, now_ms, upsert
+from bridge.store.engine import delete_some, insert_new, now_ms, upsert
 
 LOGOUT_KEPT_MS = 2 * 3600 * 1000
 """How long a logout is remembered: longer than an assertion may be old (`bridge.saml.rules.MAX_AGE`, and the skew)."""
@@ -21,7 +21,9 @@ class SessionRow:
     `digest` is SHA-256 of the secret in the cookie, so that a copy of the database opens no session. `subject` stands
     for a learner whom no Kombo user matched (`unmatched: pass`); then `user_id` is None. `name_id` is JSON, and there
     only where the IdP may have to be told of a logout; `name_digest` finds the sessions that the IdP ends by name.
-    `launch` is the launch that began it, until it is known how that went on.
+    `launch` is the launch that began it, until the platform has answered it. `awaits` is the course whose page that
+    launch was refused, empty where the page had none: who comes back for the same page may be let in.
+    `source` is the attribute by which somebody was recognised, or `NameID`; None in a session of an older version.
     """
 
     digest: str
@@ -39,6 +41,8 @@ class SessionRow:
     name_digest: str | None = None
     session_index: str | None = None
     launch: str | None = None
+    awaits: str | None = None
+    source: str | None = None
 
 
 def add(connection: Connection, row: SessionRow) -> None:
@@ -80,6 +84,28 @@ def end_all(connection: Connection, tenant: str, integration_id: str, provider: 
     row = tables.sessions.c
     same = (row.tenant == tenant) & (row.integration_id == integration_id) & (row.provider == provider)
     connection.execute(delete(tables.sessions).where(same))
+
+
+def recent(connection: Connection, tenant: str | None, user_id: str | None) -> Generator[SessionRow]:
+    """Those that have not ended, the last used first, streamed: of one tenant or all, of one person or all.
+
+    To be closed by whoever does not take all of them.
+    """
+    row = tables.sessions.c
+    whose = true() if tenant is None else row.tenant == tenant
+    whose &= true() if user_id is None else row.user_id == user_id
+    query = select(*(row[name] for name in SessionRow.__slots__)).where(whose, row.ends_at > now_ms())
+    last_used = query.order_by(row.used_at.desc(), row.digest)
+    with connection.execution_options(yield_per=500).execute(last_used) as found:
+        for each in found:
+            yield SessionRow(*each)
+
+
+def revoke(connection: Connection, tenant: str, user_id: str | None, limit: int) -> int:
+    """End at most `limit` sessions of a tenant, or of one person of it; how many they were."""
+    row = tables.sessions.c
+    whose = (row.tenant == tenant) & (true() if user_id is None else row.user_id == user_id)
+    return delete_some(connection, tables.sessions, whose, limit)
 
 
 def use_once(connection: Connection, purpose: str, digest: str, forget_at: int) -> bool:

@@ -8,9 +8,11 @@ then; a completed one takes what it did not show for deleted, whatever the clock
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Index, Integer, MetaData, String, Table, Text
+from sqlalchemy import BigInteger, Column, Index, Integer, MetaData, String, Table, Text, text
 
 metadata = MetaData()
+
+_SEEN = text("seen IS NOT NULL")
 
 sessions = Table(
     "sessions",
@@ -30,6 +32,8 @@ sessions = Table(
     Column("name_digest", String(64)),
     Column("session_index", Text),
     Column("launch", String(80)),
+    Column("awaits", String(512)),
+    Column("source", Text),
     Index("sessions_user", "tenant", "user_id"),
     Index("sessions_name", "tenant", "name_digest"),
     Index("sessions_ends", "ends_at"),
@@ -54,6 +58,7 @@ keys = Table(
     Column("sealed", Text, nullable=False),
     Column("scope", String(63), nullable=False, server_default=""),
     Column("certificate", Text),
+    Column("signs_from", BigInteger),
 )
 
 leases = Table(
@@ -329,8 +334,10 @@ launches = Table(
     Column("seen", Text),
     Index("launches_reference", "reference"),
     Index("launches_began", "began_at"),
+    Index("launches_seen", "began_at", sqlite_where=_SEEN, postgresql_where=_SEEN),
     Index("launches_tenant", "tenant", "began_at"),
     Index("launches_outcome", "outcome", "tenant", "began_at"),
+    Index("launches_latest", "outcome", "began_at"),
     Index("launches_person", "tenant", "user_id"),
 )
 

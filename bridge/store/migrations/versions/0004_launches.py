@@ -56,9 +56,12 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_index("launches_began", "launches", ["began_at"], unique=False)
+    op.create_index("launches_latest", "launches", ["outcome", "began_at"], unique=False)
     op.create_index("launches_outcome", "launches", ["outcome", "tenant", "began_at"], unique=False)
     op.create_index("launches_person", "launches", ["tenant", "user_id"], unique=False)
     op.create_index("launches_reference", "launches", ["reference"], unique=False)
+    kept = sa.text("seen IS NOT NULL")
+    op.create_index("launches_seen", "launches", ["began_at"], sqlite_where=kept, postgresql_where=kept)
     op.create_index("launches_tenant", "launches", ["tenant", "began_at"], unique=False)
     op.create_table(
         "refusals",
@@ -82,4 +85,6 @@ def upgrade() -> None:
     op.create_index("refusals_person", "refusals", ["tenant", "user_id"], unique=False)
     op.create_index("refusals_reference", "refusals", ["reference"], unique=False)
     op.add_column("sessions", sa.Column("launch", sa.String(length=80), nullable=True))
+    op.add_column("sessions", sa.Column("source", sa.Text(), nullable=True))
+    op.add_column("sessions", sa.Column("awaits", sa.String(length=512), nullable=True))
     op.create_index("sessions_launch", "sessions", ["launch"], unique=False)
