@@ -10,26 +10,29 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+import structlog
+from cachetools import LRUCache
 
 from bridge.errors import Code
+from bridge.pages.look import PLAIN, Customer, Look
+from bridge.pages.press import Press
 from bridge.pages.texts import Catalogue, catalogues, choose
+from bridge.pages.waits import look_again, usually
 
 ORGANIZATIONS = "/_bridge/organizations"
-LOOK_AGAIN_SECONDS = range(5, 3601)
+LOOKS = 256
 
 Script = Literal["post_form", "keep_fragment", "break_out", "look_again"]
 
-_HERE = Path(__file__).parent
+_SCRIPTS = {file.stem: file.read_text("utf-8") for file in Path(__file__).parent.glob("scripts/*.js")}
 _ICONS = {
     Code.LOGIN_REQUIRED: "key",
     Code.SAML_REJECTED: "key",
@@ -46,6 +49,8 @@ _ICONS = {
     Code.TENANT_UNAVAILABLE: "cloud",
     Code.UPSTREAM_UNAVAILABLE: "cloud",
 }
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,22 +72,36 @@ class RefusalLinks:
     organizations: str | None = None
 
 
-class Pages:
-    """Makes every page. `service_name` is what learners know the platform as."""
+class Looks:
+    """The pages of every tenant, each in its own look. `service` gives the look that the deployment has now."""
 
-    def __init__(self, service_name: str = "Learning") -> None:
-        style = (_HERE / "style.css").read_text("utf-8")
-        self._policy = f"default-src 'none'; style-src {_source(style)}; base-uri 'none'"
-        self._scripts = {file.stem: file.read_text("utf-8") for file in _HERE.glob("scripts/*.js")}
-        self._templates = Environment(
-            loader=FileSystemLoader(_HERE / "templates"),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        self._templates.globals |= {"style": Markup(style), "service": service_name}  # noqa: S704  # the file beside this one
+    def __init__(self, service: Callable[[], Look] = lambda: PLAIN) -> None:
+        self._service = service
+        self._made: LRUCache[Look, Pages] = LRUCache(LOOKS)
         catalogues()
+
+    def of(self, tenant: Customer | None = None) -> Pages:
+        """The tenant's pages; the deployment's where nobody knows the tenant. Reads no file but the bridge's own."""
+        look = tenant.look.over(self._service()) if tenant else self._service()
+        pages = self._made.get(look)
+        if pages is None:
+            pages = self._made[look] = Pages(look)
+        return pages
+
+
+class Pages:
+    """Makes every page in one look.
+
+    A page must not fail for its look: where a template of somebody's own does, the bridge's own serves instead. Unless
+    `strict`: then the error is raised, for whoever wants to know.
+    """
+
+    def __init__(self, look: Look = PLAIN, *, strict: bool = False) -> None:
+        self._press = Press(look)
+        self._support = look.support is not None
+        pictures = "; img-src data:" if look.logo or look.templates else ""
+        self._policy = f"default-src 'none'; style-src {_source(self._press.style)}{pictures}; base-uri 'none'"
+        self._instead = Pages(replace(look, templates=())) if look.templates and not strict else None
 
     def refusal(
         self,
@@ -111,7 +130,7 @@ class Pages:
             tenant_name,
             links,
             look_again_after,
-            _usual(text, usual) if code is Code.NOT_ENROLLED else None,
+            usually(text, usual) if code is Code.NOT_ENROLLED else None,
         )
 
     def post_expired(
@@ -249,21 +268,31 @@ class Pages:
         usual: str | None = None,
     ) -> Page:
         links = links or RefusalLinks()
-        look_again = _look_again(text, look_again_after) if look_again_after is not None else None
+        looks = look_again(text, look_again_after) if look_again_after is not None else None
         return self._page(
             "refusal.html",
             text,
-            script="look_again" if look_again else None,
+            script="look_again" if looks else None,
+            reference=reference,
             key=f"refusals.{key}",
             icon_name=icon,
-            reference=reference,
             tenant=tenant,
-            helpdesk=text("helpdesk.known", tenant=tenant) if tenant else text("helpdesk.unknown"),
+            whom=self._whom(text, tenant),
             retry=_safe(links.retry),
             organizations=_safe(links.organizations),
-            look_again=look_again,
+            look_again=looks,
             usual=usual,
         )
+
+    def _whom(self, text: Catalogue, tenant: str | None) -> Mapping[str, str]:
+        """Those whom a learner may have to tell. The platform's support is reached by whoever manages the courses
+        where learners have no way to it.
+        """
+        if tenant:
+            it, training = text("whom.it", tenant=tenant), text("whom.training", tenant=tenant)
+        else:
+            it, training = text("whom.own_it"), text("whom.own_training")
+        return {"it": it, "training": training, "support": text("whom.support") if self._support else training}
 
     def _page(
         self,
@@ -273,14 +302,19 @@ class Pages:
         form: bool = False,
         framed: bool | None = None,
         script: Script | None = None,
+        reference: str | None = None,
         **values: object,
     ) -> Page:
-        source = self._scripts[script] if script else ""
-        html = self._templates.get_template(template).render(
-            text=text,
-            script=Markup(source),  # noqa: S704  # a file beside this one
-            **values,
-        )
+        source = _SCRIPTS[script] if script else ""
+        try:
+            html = self._press.html(template, source, reference, text=text, **values)
+        except Exception as error:
+            if self._instead is None:
+                raise
+            _report(template, error)
+            return self._instead._page(
+                template, text, form=form, framed=framed, script=script, reference=reference, **values
+            )
         framed = not form if framed is None else framed
         return Page(html, self._headers(text.language, form=form, framed=framed, script=source))
 
@@ -309,49 +343,16 @@ class Pages:
         ]
 
 
+def _report(template: str, error: Exception) -> None:
+    """Where a template failed, and nothing of the values that it was given."""
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename.endswith(".html")]
+    place = {"file": frames[-1].filename, "line": frames[-1].lineno} if frames else {}
+    log.error("page_template_failed", template=template, error=type(error).__name__, **place)
+
+
 def _source(inline: str) -> str:
     """What a policy calls a style or script that stands in the page (CSP 3, 2.3.1)."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(inline.encode()).digest()).decode()}'"
-
-
-@dataclass(frozen=True, slots=True)
-class _LookAgain:
-    """The interval within its bounds, the sentence that announces it, and those in which the script says what came of
-    it: in them `#` stands for the number, and `@` for the time of day.
-    """
-
-    seconds: int
-    announced: str
-    looked_seconds: str
-    looked_minutes: str
-    opened: str
-
-
-def _look_again(text: Catalogue, seconds: int) -> _LookAgain:
-    seconds = min(max(seconds, LOOK_AGAIN_SECONDS[0]), LOOK_AGAIN_SECONDS[-1])
-    unit, count = ("seconds", seconds) if seconds < 120 else ("minutes", round(seconds / 60))
-    return _LookAgain(
-        seconds,
-        text(f"look_again.{unit}", count=str(count)),
-        text("look_again.looked_seconds", count="#", time="@"),
-        text("look_again.looked_minutes", count="#", time="@"),
-        text("look_again.opened"),
-    )
-
-
-def _usual(text: Catalogue, usual: timedelta | None) -> str:
-    """How long it takes, in the words of somebody who does not want to promise too much."""
-    if usual is None:
-        return text("usual.unknown")
-    minutes = usual / timedelta(minutes=1)
-    if steps := [step for step in (5, 10, 15, 20, 30, 45) if minutes <= step]:
-        return text("usual.minutes", count=str(steps[0]))
-    if minutes <= 60:
-        return text("usual.hour")
-    if steps := [step for step in (2, 3, 4, 6, 8, 12, 18) if minutes <= step * 60]:
-        return text("usual.hours", count=str(steps[0]))
-    days = math.ceil(minutes / (24 * 60))
-    return text("usual.day") if days <= 1 else text("usual.days", count=str(days))
 
 
 def _safe(link: str | None) -> str | None:

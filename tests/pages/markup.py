@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from html.parser import HTMLParser
 
 VOID = {"meta", "input", "link", "br", "img", "hr"}
@@ -59,7 +60,7 @@ class Document(HTMLParser):
         if self._open and self._open[-1] == "script":
             self.script += data
         elif self._open and self._open[-1] != "style" and data.strip():
-            self.text.append(" ".join(data.split()))
+            self.text.append(re.sub(r"[ \t\r\n]+", " ", data).strip(" "))
 
     def all(self, tag: str) -> list[dict[str, str | None]]:
         return [attributes for name, attributes in self.elements if name == tag]
