@@ -86,7 +86,8 @@ def check_status(response: etree._Element) -> None:
     detail = "" if second is None else f", {quoted(second.get('Value'))}"
     message = text(status.find(tag("samlp:StatusMessage")))
     said = f"; its message: {quoted(message)}" if message else ""
-    raise rejected("status", f"the IdP did not log the learner in: {quoted(code.get('Value'))}{detail}{said}")
+    reason = f"the IdP did not log the learner in: {quoted(code.get('Value'))}{detail}{said}"
+    raise rejected("status", reason, code.get("Value"), None if second is None else second.get("Value"))
 
 
 def check_shape(response: etree._Element) -> etree._Element:

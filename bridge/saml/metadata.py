@@ -44,6 +44,7 @@ _DURATION = re.compile(
     r"(?:T(?=\d)(?:(\d{1,7})H)?(?:(\d{1,9})M)?(?:(\d{1,10}(?:\.\d{1,9})?)S)?)?",
     re.ASCII,
 )
+_PAGE = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]*>\s*)?<(?:!doctype\s+html|html)\b", re.IGNORECASE)
 _SECONDS = (365 * 86400, 30 * 86400, 86400, 3600, 60, 1)
 
 
@@ -69,6 +70,8 @@ def read_idp_metadata(data: bytes, *, certificate: str | None = None) -> Metadat
     accepted (as in the SAML metadata interoperability profile, 2.6.1). Whether `valid_until` is over is the caller's to
     judge, who has a clock.
     """
+    if _PAGE.match(data[:1000]):
+        raise MetadataError("it is a web page, perhaps one to sign in at: give the file or the address of the XML")
     try:
         root = parse(data, max_bytes=MAX_BYTES, max_elements=MAX_ELEMENTS)
         if certificate is not None:

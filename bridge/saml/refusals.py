@@ -9,11 +9,12 @@ from bridge.errors import Code, SamlRefusal
 from bridge.printable import printable
 
 MAX_QUOTE = 200
+MAX_FOUND = 512
 
 
-def rejected(check: str, reason: str) -> SamlRefusal:
-    """A SAML message that did not pass `check`."""
-    return SamlRefusal(Code.SAML_REJECTED, check, reason)
+def rejected(check: str, reason: str, *found: str | None) -> SamlRefusal:
+    """A SAML message that did not pass `check`; of what was `found` instead, what is there is kept, cut to a length."""
+    return SamlRefusal(Code.SAML_REJECTED, check, reason, tuple(value[:MAX_FOUND] for value in found if value))
 
 
 def malformed(check: str, reason: str) -> SamlRefusal:

@@ -91,7 +91,8 @@ def check_response(response: etree._Element, expectation: Expectation, clock: Cl
     at(Step.DESTINATION)
     destination, acs = response.get("Destination"), expectation.acs
     if destination != acs and (destination is not None or signed):
-        raise rejected("destination", f"the response's Destination is {quoted(destination)}, not {quoted(acs)}")
+        reason = f"the response's Destination is {quoted(destination)}, not {quoted(acs)}"
+        raise rejected("destination", reason, destination)
     at(Step.ANSWERED)
     if expectation.request_id is not None and response.get("InResponseTo") is None:
         raise rejected(UNSOLICITED, f"the response answers no request, while {quoted(expectation.request_id)} is open")
@@ -131,13 +132,15 @@ def check_message(element: etree._Element, clock: Clock, *, signed: bool = True)
             "issue_instant",
             f"the {name} was issued at {issued}, which is in the future or more than an hour ago; it is {clock.now}"
             f" here: {compare_clocks(element, clock) if signed else unsigned}",
+            issued.isoformat() if issued else None,
         )
 
 
 def check_issuer(issuer: etree._Element | None, expected: str, where: str) -> None:
     """It is exactly the configured IdP (SAML core 2.2.5)."""
     if text(issuer) != expected or not expected:
-        raise rejected("issuer", f"the {where}'s Issuer is {quoted(text(issuer))}, not {quoted(expected)}")
+        reason = f"the {where}'s Issuer is {quoted(text(issuer))}, not {quoted(expected)}"
+        raise rejected("issuer", reason, text(issuer))
     if issuer is not None and issuer.get("Format", _ENTITY_FORMAT) != _ENTITY_FORMAT:
         raise rejected("issuer", f"the {where}'s Issuer has the Format {quoted(issuer.get('Format'))}")
 
@@ -183,7 +186,8 @@ def _check_confirmation(
         raise rejected("subject_confirmation", "the bearer SubjectConfirmation has no SubjectConfirmationData")
     recipient, acs = data.get("Recipient"), expectation.acs
     if recipient != acs:
-        raise rejected("recipient", f"the assertion's Recipient is {quoted(recipient)}, not {quoted(acs)}")
+        reason = f"the assertion's Recipient is {quoted(recipient)}, not {quoted(acs)}"
+        raise rejected("recipient", reason, recipient)
     if data.get("NotBefore") is not None:
         raise rejected(
             "confirmation_not_before", "the bearer SubjectConfirmationData has a NotBefore, which is forbidden"
@@ -194,6 +198,7 @@ def _check_confirmation(
             "confirmation_not_on_or_after",
             f"the SubjectConfirmationData's NotOnOrAfter is {end}: it must be there, not over, and at most 24 hours"
             f" ahead; it is {clock.now} here: {compare_clocks(assertion, clock)}",
+            assertion.get("IssueInstant"),
         )
     _check_answers(data, expectation)
 
@@ -207,11 +212,13 @@ def _check_conditions(assertion: etree._Element, expectation: Expectation, clock
         raise rejected(
             "conditions_not_before",
             f"the assertion is valid from {begin}; it is {clock.now} here: {compare_clocks(assertion, clock)}",
+            assertion.get("IssueInstant"),
         )
     if end is None or clock.over(end):
         raise rejected(
             "conditions_not_on_or_after",
             f"the assertion is valid until {end}; it is {clock.now} here: {compare_clocks(assertion, clock)}",
+            assertion.get("IssueInstant"),
         )
     for condition in conditions:
         if condition.tag not in _CONDITIONS:
@@ -231,4 +238,4 @@ def _check_audience(assertion: etree._Element, entity_id: str) -> None:
         audiences = [text(audience) for audience in children(restriction, "saml:Audience")]
         if entity_id not in audiences:
             shown = ", ".join(map(quoted, audiences[:3])) or "nobody"
-            raise rejected("audience", f"the assertion is for {shown}, not for {quoted(entity_id)}")
+            raise rejected("audience", f"the assertion is for {shown}, not for {quoted(entity_id)}", *audiences[:3])

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from lxml import etree
 
 from bridge.saml.document import children, reparse, tag, text
+from bridge.saml.fingerprints import claimed
 from bridge.saml.profile import Profile, check_signature_algorithm
 from bridge.saml.refusals import quoted, rejected
 
@@ -61,13 +62,18 @@ def verified(signed: etree._Element, profile: Profile, certificates: tuple[str, 
     if not hmac.compare_digest(hashlib.new(profile.digest_name, content).digest(), profile.digest):
         raise rejected("digest", f"the {name} was changed after it was signed")
     if not any(_signed_by(pem, signed, profile) for pem in certificates):
-        issuer = quoted(text(signed.find(tag("saml:Issuer"))))
+        issuer, shown = quoted(text(signed.find(tag("saml:Issuer")))), claimed(signed)
         raise rejected(
             "signature",
             f"no signing certificate of the configured IdP fits the {name}'s signature; it claims to come from"
-            f" {issuer}: is the IdP's metadata up to date?",
+            f" {issuer}{_by_its_own_word(shown)}: is the IdP's metadata up to date?",
+            *shown,
         )
     return reparse(content)
+
+
+def _by_its_own_word(shown: tuple[str, ...]) -> str:
+    return f", signed by the certificate with the SHA-256 fingerprint {shown[0]}" if shown else ""
 
 
 def check_octets(

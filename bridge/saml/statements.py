@@ -95,6 +95,7 @@ def read_authentication(assertion: etree._Element, clock: Clock) -> tuple[dateti
         raise rejected(
             "authn_instant",
             f"the AuthnInstant is {authenticated}; it is {clock.now} here: {compare_clocks(assertion, clock)}",
+            assertion.get("IssueInstant"),
         )
     end = instant(statement, "SessionNotOnOrAfter")
     if end is not None and end <= clock.now:

@@ -100,6 +100,7 @@ def _check_signed(response: bool, assertion: bool, wanted: Signed) -> None:
         raise rejected(
             "signature_missing",
             f"signed: {' and '.join(there) or 'nothing'}; the tenant's setting `signed` wants: {wanted}",
+            *there,
         )
 
 
