@@ -12,7 +12,7 @@ DEVELOPED := $(VENV)/.developed
 # Engines that stand in front of a platform and that the distribution has not, in an environment of their own.
 ENGINES := tests/real/servers/engines/.venv
 
-.PHONY: demo test long fuzz lint format bench engines lock clean
+.PHONY: demo test long fuzz lint format reference bench engines lock clean
 
 demo: $(INSTALLED)
 	$(BIN)/kombo-bridge demo
@@ -36,6 +36,10 @@ lint: $(DEVELOPED)
 format: $(DEVELOPED)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# docs/settings.md and config/schema, from the types of the settings.
+reference: $(INSTALLED)
+	$(BIN)/python -m bridge.settings.reference
 
 # Without Envoy its line stays empty.
 bench: $(DEVELOPED)

@@ -1,57 +1,66 @@
-"""`kombo-bridge check`: validates every settings file without starting anything."""
+"""`kombo-bridge check`: validates every settings file without starting anything; `--live` asks Kombo and the IdPs."""
 
 from __future__ import annotations
 
-import json
+import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from enum import StrEnum
 from typing import Annotated
 
 import typer
-from pydantic import BaseModel
 from sqlalchemy import Connection
 
-from bridge.cli import DEFAULT_CONFIG, ConfigPath, app
+from bridge import logs
+from bridge.cli import DEFAULT_CONFIG, ConfigPath, app, checkup
 from bridge.cli.state import look
 from bridge.errors import SettingsError, StateError
 from bridge.idps.documents import load_settings
 from bridge.keys.expiry import endings
+from bridge.printable import printable
 from bridge.saml.keys import certificate_end
 from bridge.settings.files import shown
-from bridge.settings.model import Configuration, Gate, IdentityEntry, Service, Tenant
+from bridge.settings.model import Configuration, Gate, IdentityEntry, Tenant
 from bridge.settings.notes import without_effect
-from bridge.settings.tenant import TenantFile
+from bridge.settings.schema import File, rendered
 from bridge.store import clocks, idps, keys
 from bridge.store.clocks import Clock
 from bridge.store.idps import Kept
 from bridge.store.keys import KeyRow
 
 
-class Schema(StrEnum):
-    SERVICE = "service"
-    TENANT = "tenant"
-
-
 @app.command()
 def check(
     config: ConfigPath = DEFAULT_CONFIG,
     schema: Annotated[
-        Schema | None, typer.Option(help="Print the JSON Schema of this kind of file, for editors, and stop.")
+        File | None, typer.Option(help="Print the JSON Schema of this kind of file, for editors, and stop.")
     ] = None,
+    live: Annotated[
+        bool, typer.Option("--live", help="Ask Kombo and the IdPs too, and look at what became of launches.")
+    ] = False,
+    tenant: Annotated[str | None, typer.Option(help="With --live: one tenant's slug; otherwise all.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="With --live: one JSON object, for scripts.")] = False,
 ) -> None:
     """Validate bridge.yaml and every tenant file: one line a problem, file:line first.
 
-    Problems go to stderr and make the exit code 1; what each valid tenant will do goes to stdout.
+    Problems go to stderr and make the exit code 1; what each valid tenant will do goes to stdout. With --live, whatever
+    shuts learners out, or will within days, is `broken` and makes it 1; what needs `attention` does not. Nothing is
+    written, here or at Kombo.
     """
     if schema:
-        print(_schema(schema))
+        print(rendered(schema), end="")
+        return
+    if not live and (json or tenant is not None):
+        raise typer.BadParameter("goes with --live", param_hint="--json" if json else "--tenant")
+    if live:
+        logs.configure(logging.ERROR)  # what is found is told; a log would tell it again
+        if not checkup.live(load_settings(config), tenant, json=json):
+            raise typer.Exit(1)
         return
     configuration = load_settings(config)
     seen = _look_into(configuration.service.state)
-    for tenant in configuration.tenants.values():
-        print(summary(tenant, seen.clocks.get(tenant.slug), configuration.valid_until.get(tenant.slug)))
+    for slug, each in configuration.tenants.items():
+        print(summary(each, seen.clocks.get(slug), configuration.valid_until.get(slug)))
     for note in _notes(configuration, seen):
         print(f"note: {note}")
     if problems := configuration.problems:
@@ -95,6 +104,11 @@ def _notes(configuration: Configuration, seen: _Seen) -> Iterator[str]:
                 f"tenant {slug}: `saml.metadata_certificate`: the signed metadata has no validUntil, so that an older"
                 " document, with a key that the IdP has dropped since, could be passed off as the newest. Ask its"
                 " administrators for one"
+            )
+        if ":" not in tenant.integration_id:
+            yield (
+                f"tenant {slug}: `kombo.integration_id` is {printable(tenant.integration_id)}, without the LMS's name"
+                " and a colon, as in workday:HWUTwvyx2wLoSUHphiWVrp28: see whether Kombo's dashboard has it so"
             )
     yield from without_effect(configuration)
     yield from _metadata(configuration, seen.metadata)
@@ -152,8 +166,3 @@ def _tier(entry: IdentityEntry) -> str:
 def _gate(gate: Gate) -> str:
     other = "library" if gate.default == "assigned" else "assigned"
     return f"{gate.default}, {other} for {' '.join(gate.globs)}" if gate.globs else gate.default
-
-
-def _schema(schema: Schema) -> str:
-    model: type[BaseModel] = Service if schema is Schema.SERVICE else TenantFile
-    return json.dumps({"$schema": "https://json-schema.org/draft/2020-12/schema"} | model.model_json_schema(), indent=2)

@@ -15,7 +15,9 @@ from pydantic import AfterValidator, GetCoreSchemaHandler, WithJsonSchema
 from pydantic_core import CoreSchema, PydanticCustomError
 
 from bridge.hosts import DEFAULT_PORTS, authority, host_and_port, is_loopback
-from bridge.settings.written import from_text, written_as_text
+from bridge.settings.written import from_text, string, text, written_as_text
+
+_UPSTREAM = r"^(https?://[^/?#@\s]+$|unix:(?!//).)"
 
 
 def unusable(text: str, advice: str) -> ValueError:
@@ -53,7 +55,7 @@ class Address(NamedTuple):
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return written_as_text(cls, cls.parse, "127.0.0.1:8080")
+        return written_as_text(cls, cls.parse, string("HOST:PORT", "127.0.0.1:8080", pattern=".:[0-9]{1,5}$"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,8 @@ class Upstream:
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return written_as_text(cls, cls.parse, "http://127.0.0.1:9000")
+        written = string("address", "http://127.0.0.1:9000", "unix:/run/platform.sock", pattern=_UPSTREAM)
+        return written_as_text(cls, cls.parse, written)
 
 
 def origin(text: str) -> str:
@@ -100,6 +103,8 @@ def origin(text: str) -> str:
 
 
 def _host(text: str) -> str:
+    if "*" in text:
+        raise ValueError("write each host by its own name: there are no wildcards")
     host, port = _host_or_none(text)
     if not host or port == 0:
         raise ValueError("write a host as browsers show it, without https:// and path: acme.learn.example.com")
@@ -132,6 +137,8 @@ def _http_url(text: str) -> str:
 
 
 def _email_domain(text: str) -> str:
+    if "*" in text:
+        raise ValueError("write each domain by its own name: there are no wildcards")
     host, port = _host_or_none(text)
     if port is not None or "." not in host or ":" in host or host[-1].isdigit():
         raise ValueError("write the part behind the @, such as acme.com (letters outside ASCII in their xn-- form)")
@@ -145,13 +152,29 @@ def _network(text: str) -> IPv4Network | IPv6Network:
         raise ValueError("write an address, or a network without host bits: 10.0.0.0/8") from None
 
 
-EmailDomain = Annotated[str, AfterValidator(_email_domain)]
-Host = Annotated[str, AfterValidator(_host)]
-HostName = Annotated[str, AfterValidator(_host_name)]
-HttpUrl = Annotated[str, AfterValidator(_http_url)]
+EmailDomain = Annotated[
+    str,
+    AfterValidator(_email_domain),
+    WithJsonSchema(string("domain", "acme.com", pattern=r"^[^@/\s]+\.[^@/\s]+$")),
+]
+Host = Annotated[
+    str, AfterValidator(_host), WithJsonSchema(text("host", "acme.learn.example.com", pattern=r"^[^/?#@\s]+$"))
+]
+HostName = Annotated[
+    str, AfterValidator(_host_name), WithJsonSchema(text("host", "platform.internal", pattern=r"^[^/?#@\s]+$"))
+]
+HttpUrl = Annotated[
+    str,
+    AfterValidator(_http_url),
+    WithJsonSchema(string("URL", "https://api.kombo.dev/v1", pattern="^[Hh][Tt][Tt][Pp][Ss]?://[^ ?#@]+$")),
+]
 Network = Annotated[
     IPv4Network | IPv6Network,
     from_text(_network),
-    WithJsonSchema({"type": "string", "examples": ["10.0.0.0/8"]}),
+    WithJsonSchema(string("network", "10.0.0.0/8", pattern="^[0-9A-Fa-f:.]+")),
 ]
-Origin = Annotated[str, AfterValidator(origin)]
+Origin = Annotated[
+    str,
+    AfterValidator(origin),
+    WithJsonSchema(string("origin", "https://learn.example.com", pattern=r"^https?://[^/?#@\s]+$")),
+]

@@ -16,6 +16,7 @@ import yaml
 
 from bridge.errors import Problem, SettingsError
 from bridge.printable import printable
+from bridge.settings import slips
 from bridge.settings.files import UnusableFileError, Watched, read_text, shown
 from bridge.settings.variables import VariableError, expand, named_files
 
@@ -98,7 +99,7 @@ class _Filling(NamedTuple):
 
 def _read(document: Document, text: str, filling: _Filling | None) -> Document:
     name = document.name
-    reader = _Reader(document, filling)
+    reader = _Reader(document, filling, text.split("\n"))
     try:
         reader.read(yaml.parse(text, Loader=_Loader))
     except yaml.YAMLError as error:
@@ -111,8 +112,12 @@ def _read(document: Document, text: str, filling: _Filling | None) -> Document:
 def _syntax(error: yaml.YAMLError, text: str) -> tuple[int, str]:
     """The line of a syntax error and what is wrong; of the file's text, the parser quotes one character at most."""
     if isinstance(error, yaml.MarkedYAMLError):
-        mark = error.problem_mark or error.context_mark
+        context = error.context or ""
+        began = error.context_mark if "quoted scalar" in context else None  # where it does not end says nothing
+        mark = began or error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 1
+        if likely := slips.syntax(text.split("\n"), line - 1, error.problem or "", context):
+            return line, f"this is not YAML: {likely}"
         return line, f"this is not YAML ({error.problem}): mind indentation (blanks, no tabs), colons and quotes"
     position = getattr(error, "position", 0)
     return text.count("\n", 0, position) + 1, "a character here cannot stand in YAML: remove it"
@@ -125,9 +130,10 @@ def _line(event: yaml.Event) -> int:
 class _Reader:
     """Events of the YAML parser to a document. The parser keeps no recursion, and the depth here has a limit."""
 
-    def __init__(self, document: Document, filling: _Filling | None) -> None:
+    def __init__(self, document: Document, filling: _Filling | None, lines: list[str]) -> None:
         self.document = document
         self.filling = filling
+        self.lines = lines
         self.problems: list[Problem] = []
         self.count = 0
 
@@ -138,7 +144,8 @@ class _Reader:
             return
         root = next(events)
         if not isinstance(root, yaml.MappingStartEvent):
-            self._wrong(root, "the file is no mapping: write `key: value` lines")
+            likely = slips.looks_like_blank(self.lines[0]) or slips.no_blank(self.lines[0])
+            self._wrong(root, f"the file is no mapping: {likely or 'write `key: value` lines'}")
             return
         self.document.values = self._value(root, events, (), 1)
         if second := next(starts, None):
@@ -199,7 +206,7 @@ class _Reader:
         written: str = event.value
         self.document.places[path] = Place(line, written)
         if event.implicit[0] and written in _NULLS:
-            self._wrong(event, f"`{dotted(path)}` has no value: write one, or remove the line")
+            self._wrong(event, f"`{dotted(path)}` has no value: {slips.no_value(self.lines, line - 1)}")
         return written if self.filling is None else self._filled(written, path, self.filling)
 
     def _filled(self, written: str, path: KeyPath, filling: _Filling) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Literal
 
+from pydantic import Field
+
 from bridge.settings.frozen import Frozen
 from bridge.settings.values import Count, Duration, HeadBytes, HostName, SettingPath
 
@@ -42,7 +44,7 @@ class Forwarding(Frozen):
     """The largest head of a request or an answer; above it 431, or 502."""
     head_fields: Count = 100
     """The most headers in one; above it likewise."""
-    upstream_ca: SettingPath | None = None
+    upstream_ca: SettingPath | None = Field(default=None, examples=["platform-ca.pem"])
     """A PEM file of the authorities that an https platform's certificate is verified against, in place of the
     system's."""
     upstream_name: HostName | None = None

@@ -11,10 +11,12 @@ from pathlib import Path
 import structlog
 
 from bridge.errors import Problem, SettingsError, StateError
+from bridge.pages.look import Look
 from bridge.settings import trust
 from bridge.settings.document import read_document
 from bridge.settings.files import Stamp, Watched, shown, stamp
 from bridge.settings.idp import Documents, nothing_fetched
+from bridge.settings.looks import look_of
 from bridge.settings.model import Configuration, Service, is_awaited
 from bridge.settings.problems import in_order, validated
 from bridge.settings.settle import Settled, settle
@@ -22,7 +24,7 @@ from bridge.settings.tenant import TenantReading, read_tenant
 
 log = structlog.get_logger()
 
-RELOADED = frozenset({"routes", "completions"})
+RELOADED = frozenset({"routes", "completions", "pages"})
 """What of `bridge.yaml` takes effect without a restart."""
 
 
@@ -37,7 +39,7 @@ def load(path: Path, environ: Mapping[str, str] = os.environ, documents: Documen
 
 def read_service(path: Path, environ: Mapping[str, str] = os.environ) -> Service:
     """The service's file alone; raises `SettingsError`."""
-    return _read_service(path, environ, Watched())
+    return _read_service(path, environ, Watched())[0]
 
 
 @dataclass(slots=True)
@@ -59,7 +61,7 @@ class SettingsFiles:
         self.environ = environ
         self.documents = documents
         self._service_files = Watched()
-        service = _read_service(path, environ, self._service_files)
+        service, self._look = _read_service(path, environ, self._service_files)
         self._tenants: dict[str, _TenantEntry] = {}
         self._settled = Settled({}, {})
         self._reported: set[Problem] = set()
@@ -90,13 +92,13 @@ class SettingsFiles:
         Raises `StateError` where fetched metadata is asked for and cannot be had; all differences are then found again.
         """
         service = self.configuration.service
-        before = self._service_files, dict(self._tenants)
+        before = self._service_files, self._look, dict(self._tenants)
         try:
             if self._service_files.keys() & found.keys():
                 service = self._reread_service()
             reread = self._refresh_tenants(service, found)
         except StateError:
-            self._service_files, self._tenants = before
+            self._service_files, self._look, self._tenants = before
             raise
         return self._apply(service, reread)
 
@@ -116,8 +118,8 @@ class SettingsFiles:
         self._report(reread)
         now = self._configured(service, before.generation + 1)
         if _content(now) == _content(before):
-            if now.valid_until != before.valid_until:  # it rolls on: nobody need be told
-                self.configuration = replace(before, valid_until=now.valid_until)
+            # What nobody decides by rolls on: nobody need be told.
+            self.configuration = replace(before, valid_until=now.valid_until, outdated=now.outdated)
             return None
         # Now rather than on the event loop, when the first request asks for them.
         _ = now.by_host, now.by_domain
@@ -126,7 +128,16 @@ class SettingsFiles:
 
     def _configured(self, service: Service, generation: int) -> Configuration:
         settled = self._settled
-        return Configuration(service, settled.tenants, settled.broken, generation, settled.metadata_urls, settled.ends)
+        return Configuration(
+            service,
+            settled.tenants,
+            settled.broken,
+            generation,
+            settled.metadata_urls,
+            settled.ends,
+            settled.outdated,
+            self._look,
+        )
 
     def _settle(self) -> Settled:
         latest = {_slug(path): self._tenants[path].latest for path in sorted(self._tenants)}
@@ -138,7 +149,7 @@ class SettingsFiles:
             paths = _tenant_files(self.configuration.service.tenants)
         except SettingsError:
             if not self._folder_lost:
-                log.error("tenants_folder_unreadable", folder=shown(self.configuration.service.tenants))
+                log.error("tenants_folder_not_read", folder=shown(self.configuration.service.tenants))
             self._folder_lost = True
             return None
         self._folder_lost = False
@@ -169,14 +180,14 @@ class SettingsFiles:
         in_force = self.configuration.service
         self._service_files = Watched()
         try:
-            written = _read_service(self.path, self.environ, self._service_files)
+            written, self._look = _read_service(self.path, self.environ, self._service_files)
         except SettingsError as error:
             for problem in error.problems:
-                log.error("settings_invalid", file=problem.file, line=problem.line, problem=problem.message)
+                log.error("settings_rejected", file=problem.file, line=problem.line, problem=problem.message)
             return in_force
         changed = {name for name in Service.model_fields if getattr(written, name) != getattr(in_force, name)}
         if waiting := sorted(changed - RELOADED):
-            log.warning("settings_need_restart", file=shown(self.path), settings=waiting)
+            log.warning("settings_restart_needed", file=shown(self.path), settings=waiting)
         return in_force.model_copy(update={name: getattr(written, name) for name in changed & RELOADED})
 
     def _report(self, reread: set[str]) -> None:
@@ -187,7 +198,7 @@ class SettingsFiles:
             if problem not in self._reported or problem.file in reread:
                 serving = "last good version" if slug in self._settled.readings else "nothing"
                 log.error(
-                    "settings_invalid",
+                    "settings_rejected",
                     file=problem.file,
                     line=problem.line,
                     problem=problem.message,
@@ -199,10 +210,11 @@ class SettingsFiles:
 
 def _content(configuration: Configuration) -> tuple[object, ...]:
     broken = {slug: error.problems for slug, error in configuration.broken.items()}
-    return configuration.service, configuration.tenants, broken, set(configuration.metadata_urls)
+    look = configuration.look
+    return configuration.service, configuration.tenants, broken, set(configuration.metadata_urls), look
 
 
-def _read_service(path: Path, environ: Mapping[str, str], files: Watched) -> Service:
+def _read_service(path: Path, environ: Mapping[str, str], files: Watched) -> tuple[Service, Look]:
     files.add(path)
     document = read_document(path, environ, files)
     service = validated(Service, document)
@@ -211,12 +223,14 @@ def _read_service(path: Path, environ: Mapping[str, str], files: Watched) -> Ser
             f"`tenants` is `{document.places['tenants',].written}`: there is no such folder; make it, or name another"
         )
         raise SettingsError(document.problem(("tenants",), message))
-    if wrong := [
+    look, wrong = look_of(service.pages, document, files)
+    wrong += [
         document.problem(("forwarding", name), f"`forwarding.{name}`: {message}")
         for name, message in trust.problems(service)
-    ]:
+    ]
+    if wrong:
         raise in_order(wrong)
-    return service
+    return service, look
 
 
 def _tenant_files(folder: Path) -> list[str]:

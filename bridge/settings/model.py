@@ -17,6 +17,7 @@ from typing import Annotated, Literal
 from pydantic import Field, ValidationInfo, field_validator
 
 from bridge.errors import Problem, SettingsError
+from bridge.pages.look import PLAIN, Look
 from bridge.saml.model import IdentityProvider, ServiceProvider, Signed
 from bridge.settings.appearance import Appearance
 from bridge.settings.forwarding import Forwarding
@@ -67,7 +68,7 @@ class Kombo(Frozen):
     """Kombo's API: `https://api.kombo.dev/v1`, `https://api.us.kombo.dev/v1`, or a simulated one."""
     api_key: Token = Field(examples=['"${KOMBO_API_KEY}"'])
     """The environment's API key."""
-    webhook_secret: Token | None = None
+    webhook_secret: Token | None = Field(default=None, examples=['"${KOMBO_WEBHOOK_SECRET}"'])
     """The secret by which Kombo signs its webhooks; without it there is no webhook URL."""
     sync_every: Duration = timedelta(minutes=15)
     """How often the local directory is brought up to date."""
@@ -81,11 +82,11 @@ class Kombo(Frozen):
 
 
 class SessionLife(Frozen):
-    """How long a session lives, and how long it may lie unused (None: no such limit)."""
+    """How long a session lives, and how long it may lie unused."""
 
     lifetime: Duration = timedelta(hours=12)
     """How long after the login a session ends."""
-    idle: IdleLife | None = timedelta(hours=2)
+    idle: IdleLife | None = timedelta(hours=2)  # None, of a tenant: no such limit
     """How long after its last request a session ends; at least 1m. Requests are noted now and then, so it may end
     sooner: by a third of this, at most by 65s."""
 
@@ -97,7 +98,7 @@ class Service(Frozen):
     """The origin that learners' browsers see."""
     listen: Address = Address("127.0.0.1", 8080)
     """What the load balancer or the browser reaches."""
-    internal_token: Token | None = None
+    internal_token: Token | None = Field(default=None, examples=['"${BRIDGE_INTERNAL_TOKEN}"'])
     """The bearer token of the internal listener. Without it there are neither `/completions` nor the admin page."""
     internal_listen: Address = Address("127.0.0.1", 8081)
     """Health, readiness, metrics and the public keys; never published. Loopback unless internal_token is set."""
@@ -127,18 +128,22 @@ class Service(Frozen):
     """What learners see on the bridge's own pages; a tenant may say anything of it differently."""
     launches: Launches = Launches()
     """What is kept of launches, and how long."""
-    audit_log: SettingPath | None = None
+    audit_log: SettingPath | None = Field(default=None, examples=["/var/log/kombo-bridge/audit.log"])
     """A file of its own for the lines that say who was let in to what; without it they stand in the log."""
-    internal_hosts: tuple[Host, ...] = ()
+    internal_hosts: tuple[Host, ...] = Field(default=(), examples=["[bridge.internal]"])
     """Further names under which the admin page may be asked for, beside those of loopback and internal_listen's own."""
     forwarding: Forwarding = Forwarding()
     """How long forwarding waits, how much it takes, and what it logs."""
-    routes: tuple[Route, ...] = ()
+    routes: tuple[Route, ...] = Field(default=(), examples=["[{path: /static/**, access: public}]"])
     """Which access each path needs; the first match wins. What none matches needs `learner`, and so does everything
     where there are no routes."""
-    headers: Annotated[Mapping[HeaderName, Claim], Distinct] = Field(default_factory=dict)
+    headers: Annotated[Mapping[HeaderName, Claim], Distinct] = Field(
+        default_factory=dict, examples=["{X-Remote-User: sub}"]
+    )
     """Further header names under which an unchanged platform already looks, and what each says."""
-    completions: tuple[CompletionRule, ...] = ()
+    completions: tuple[CompletionRule, ...] = Field(
+        default=(), examples=['[{method: POST, path: "/courses/{course}/finish"}]']
+    )
     """Platform traffic that means "completed"."""
     completion_header: Flag = False
     """Whether `X-Kombo-Complete` on the platform's answers is believed."""
@@ -158,7 +163,7 @@ class Saml(Frozen):
 
     metadata: MetadataSource = Field(examples=["acme-idp.xml"])
     """The IdP's metadata: a file beside this one, or an https URL that is refreshed."""
-    metadata_certificate: SettingPath | None = None
+    metadata_certificate: SettingPath | None = Field(default=None, examples=["acme-metadata.pem"])
     """A PEM file: the metadata must then be signed by this certificate's key."""
     idp_initiated: Flag = False
     """Whether an answer that nobody asked for may start a session."""
@@ -174,7 +179,7 @@ class Saml(Frozen):
     """Whether logging out here also ends the IdP's own session. What the IdP ends always ends here."""
     clock_skew: ClockSkew = timedelta(seconds=60)
     """How far the IdP's clock may be off; at most 5m."""
-    sp_entity_id: Word | None = None
+    sp_entity_id: Word | None = Field(default=None, examples=["https://old.example.com/sp"])
     """The bridge's entityID for this tenant, where its IdP already trusts an older one."""
     sp_acs: FormerAcs | None = Field(default=None, examples=["https://learn.example.com/Shibboleth.sso/SAML2/POST"])
     """The ACS of that older service provider, on one of our hosts; tenants may share it."""
@@ -236,6 +241,8 @@ class Tenant(TenantBase):
     on_launch: OnLaunch = "nothing"
     unmatched: Unmatched = "deny"
     session: SessionLife = SessionLife()
+    look: Look = PLAIN
+    """What `pages` says, with what the files hold that it names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,8 +277,10 @@ class Configuration:
     """One generation of settings: what is in force until the next reload.
 
     A tenant that has never been valid stands in `broken` with what is wrong with it, and so does one whose metadata is
-    no longer; the others serve. `metadata_urls` are those in use and those whose metadata is awaited. `valid_until` is
-    what metadata says of its own end, by tenant; where that is past, the tenant stands in `broken`.
+    no longer; the others serve. `outdated` are those whose last good version serves, with what is wrong with their file
+    now: nothing is decided by it, so it may change without a new generation. `metadata_urls` are those in use and those
+    whose metadata is awaited. `valid_until` is what metadata says of its own end, by tenant; where that is past, the
+    tenant stands in `broken`. `look` is the service's own, over which each tenant has its own.
     """
 
     service: Service
@@ -280,6 +289,8 @@ class Configuration:
     generation: int = 0
     metadata_urls: tuple[MetadataUrl, ...] = ()
     valid_until: Mapping[str, datetime] = field(default_factory=dict)
+    outdated: Mapping[str, SettingsError] = field(default_factory=dict)
+    look: Look = PLAIN
 
     @property
     def problems(self) -> tuple[Problem, ...]:

@@ -51,7 +51,7 @@ def _message(model: type[BaseModel], document: Document, error: ErrorDetails) ->
     if error["type"] == "missing":
         return f"`{dotted(loc)}` is missing: write {_example(model, loc)}"
     if error["type"] == "extra_forbidden":
-        return f"`{dotted(loc)}` is no {document.word}: {_known(model, loc)}"
+        return f"`{dotted(loc)}` is no {document.word}: {_known(model, document, loc)}"
     path = document.nearest(loc)
     advice = _advice(error)
     if loc[-1:] == ("[key]",):
@@ -79,11 +79,18 @@ def _example(model: type[BaseModel], loc: KeyPath) -> str:
     return f"`{loc[-1]}: {examples[0]}`" if examples else f"`{loc[-1]}: …`"
 
 
-def _known(model: type[BaseModel], loc: KeyPath) -> str:
+def _known(model: type[BaseModel], document: Document, loc: KeyPath) -> str:
     parent = _model_at(model, loc[:-1])
     names = list(parent.model_fields) if parent else []
-    near = get_close_matches(str(loc[-1]).lower(), names, n=1, cutoff=0.5)
-    return f"write `{near[0]}`?" if near else f"what may stand here is {', '.join(names)}"
+    below = {path[-1] for path in document.places if path[:-1] == loc}
+    if below and below <= set(names):
+        return "remove the line, and indent what stands below it less"
+    near = get_close_matches(str(loc[-1]).lower(), names, n=1, cutoff=0.65)
+    if near:
+        return f"write `{near[0]}`?"
+    blocks = {name: _model_in(field.annotation) for name, field in parent.model_fields.items()} if parent else {}
+    within = [name for name, block in blocks.items() if block and loc[-1] in block.model_fields]
+    return f"write it below `{within[0]}`?" if within else f"what may stand here is {', '.join(names)}"
 
 
 def _model_at(model: type[BaseModel], loc: KeyPath) -> type[BaseModel] | None:

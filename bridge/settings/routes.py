@@ -17,7 +17,7 @@ class Route(Frozen):
 
     path: RoutePath = Field(examples=["/courses/{course}/**"])
     """A path; `{course}` is one segment, the course's origin id, and `**` at the end any rest, none included."""
-    course_parameter: Parameter | None = None
+    course_parameter: Parameter | None = Field(default=None, examples=["id"])
     """The query parameter that holds the origin id, where the path does not."""
     access: Access = Field(examples=["learner"])
     """`public`: no identity. `optional`: identity if a session lives. `learner`: a session is needed. `course`: a

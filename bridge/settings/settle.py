@@ -38,6 +38,10 @@ class Settled:
         return {slug: error for slug, error in self.errors.items() if slug not in self.readings}
 
     @property
+    def outdated(self) -> dict[str, SettingsError]:
+        return {slug: error for slug, error in self.errors.items() if slug in self.readings}
+
+    @property
     def metadata_urls(self) -> tuple[MetadataUrl, ...]:
         """Of the tenants in force, and of those that are waiting for theirs. A tenant may be both, with two URLs."""
         sources = [reading.source for reading in self.readings.values()]

@@ -9,16 +9,18 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from bridge.errors import Problem, SettingsError
 from bridge.hosts import authority, host_and_port, is_loopback
+from bridge.pages.look import Look
 from bridge.saml.metadata import Metadata
 from bridge.saml.model import IdentityProvider, ServiceProvider
 from bridge.settings.document import Document, read_document
 from bridge.settings.files import Watched, shown
 from bridge.settings.frozen import Frozen
 from bridge.settings.idp import Documents, IdpError, MetadataFile, metadata_of, nothing_fetched, source_of
+from bridge.settings.looks import look_of
 from bridge.settings.model import (
     Gate,
     GateKind,
@@ -36,7 +38,18 @@ from bridge.settings.model import (
     Unmatched,
 )
 from bridge.settings.problems import in_order, validated
-from bridge.settings.values import AtLeastOne, Duration, Flag, HttpUrl, IdleLife, Regex, Slug, Token, Word, Words
+from bridge.settings.values import (
+    AtLeastOne,
+    Duration,
+    Flag,
+    HttpUrl,
+    IdleLife,
+    IntegrationId,
+    Regex,
+    Slug,
+    Token,
+    Words,
+)
 
 T = TypeVar("T", bound=Hashable)
 
@@ -44,15 +57,22 @@ T = TypeVar("T", bound=Hashable)
 class TenantKombo(Frozen):
     """The tenant's integration, and what it overrides of the service's `kombo`."""
 
-    integration_id: Word = Field(examples=["workday:HWUTwvyx2wLoSUHphiWVrp28"])
+    integration_id: IntegrationId = Field(examples=["workday:HWUTwvyx2wLoSUHphiWVrp28"])
     """Kombo's id of the customer's LMS integration."""
-    api_url: HttpUrl | None = None
-    api_key: Token | None = None
-    webhook_secret: Token | None = None
+    api_url: HttpUrl | None = Field(default=None, examples=["https://api.us.kombo.dev/v1"])
+    """Kombo's API, where this customer is in another region; as the service's unless said."""
+    api_key: Token | None = Field(default=None, examples=['"${ACME_KOMBO_API_KEY}"'])
+    """The API key, where this customer is in another environment of Kombo's; as the service's unless said."""
+    webhook_secret: Token | None = Field(default=None, examples=['"${ACME_KOMBO_WEBHOOK_SECRET}"'])
+    """That environment's webhook secret; as the service's unless said."""
     sync_every: Duration | None = None
-    full_sync_every: Duration | None = None
-    stale_for: Duration | None = None
-    miss_window: Duration | None = None
+    """How often this customer's data is brought up to date; as the service's unless said."""
+    full_sync_every: Duration | None = Field(default=None, examples=["6h"])
+    """How often all of it is read again; as the service's unless said."""
+    stale_for: Duration | None = Field(default=None, examples=["72h"])
+    """How long known people may go on launching while Kombo cannot be asked; as the service's unless said."""
+    miss_window: Duration | None = Field(default=None, examples=["48h"])
+    """How long after a refusal an enrollment that appears still counts as delayed; as the service's unless said."""
 
     def over(self, kombo: Kombo) -> Kombo:
         overridden = self.model_fields_set - {"integration_id"}
@@ -62,8 +82,10 @@ class TenantKombo(Frozen):
 class TenantSession(Frozen):
     """The tenant's session life. With `lifetime` and without `idle` there is no idle limit."""
 
-    lifetime: Duration | None = None
+    lifetime: Duration | None = Field(default=None, examples=["30d"])
+    """How long after the login a session ends."""
     idle: IdleLife | None = None
+    """How long after its last request a session ends; at least 1m."""
 
     def over(self, session: SessionLife) -> SessionLife:
         if self.lifetime:
@@ -74,11 +96,15 @@ class TenantSession(Frozen):
 class IdentityForm(Frozen):
     """One tier: exactly one of `name_id: true`, `attribute: NAME`, `email: NAME` or `email: name_id`."""
 
+    model_config = ConfigDict(
+        json_schema_extra={"oneOf": [{"required": [source]} for source in ("name_id", "attribute", "email")]}
+    )
+
     name_id: Flag | None = None
     """The NameID is the learner's remote id."""
-    attribute: Words | None = None
+    attribute: Words | None = Field(default=None, examples=["lms_user_id"])
     """The name of the attribute that holds the remote id."""
-    email: Words | None = None
+    email: Words | None = Field(default=None, examples=["mail"])
     """The name of the attribute that holds the address, or `name_id`."""
     extract: Regex | None = None
     """What of the asserted value counts: the group `id`."""
@@ -133,9 +159,9 @@ class GateForm(Frozen):
 
     default: GateKind = Field(examples=["assigned"])
     """The gate of every course that no glob names."""
-    library: tuple[Words, ...] = ()
+    library: tuple[Words, ...] = Field(default=(), examples=['["lib-*"]'])
     """Globs of courses whose gate is library, where the default is assigned."""
-    assigned: tuple[Words, ...] = ()
+    assigned: tuple[Words, ...] = Field(default=(), examples=['["sec-*"]'])
     """Globs of courses whose gate is assigned, where the default is library."""
 
     @field_validator("library", "assigned")
@@ -228,12 +254,14 @@ def read_tenant(
         raise SettingsError(Problem(shown(path), 1, message))
     document = read_document(path, environ, files)
     form = validated(TenantFile, document)
-    hosts = _Hosts(service.public_url, form.hosts)
-    party = _party(form, path.stem, service, hosts)
+    hosts = OwnHosts(service.public_url, form.hosts)
+    party = party_of(form, path.stem, service)
     problems = [document.problem(("hosts", index), message) for index, message in hosts.problems()]
     if form.saml.sp_acs and not form.saml.sp_acs.startswith(f"{hosts.login_origin}/"):
         message = f"`saml.sp_acs`: write a URL on {hosts.login_origin}, the origin of this tenant's logins"
         problems.append(document.problem(("saml", "sp_acs"), message))
+    look, ugly = look_of(form.pages, document, files)
+    problems += ugly
     source: MetadataUrl | MetadataFile | None = None
     metadata: Metadata | None = None
     try:
@@ -246,7 +274,7 @@ def read_tenant(
         problems.append(problem)
     if problems or not metadata:
         raise in_order(problems)
-    tenant = _complete(form, path.stem, service, hosts, party, metadata.provider)
+    tenant = _complete(form, path.stem, service, hosts, party, metadata.provider, look)
     return TenantReading(
         document.name,
         tenant,
@@ -257,17 +285,25 @@ def read_tenant(
     )
 
 
-def _party(form: TenantFile, slug: str, service: Service, hosts: _Hosts) -> ServiceProvider:
+def party_of(form: TenantFile, slug: str, service: Service) -> ServiceProvider:
+    """Our side of the trust with a tenant's IdP, whatever becomes of the IdP's metadata."""
+    login_origin = OwnHosts(service.public_url, form.hosts).login_origin
     return ServiceProvider(
         entity_id=form.saml.sp_entity_id or f"{service.public_url}/_bridge/saml/{slug}/metadata",
-        acs=f"{hosts.login_origin}/_bridge/saml/{slug}/acs",
-        slo=f"{hosts.login_origin}/_bridge/saml/{slug}/slo",
+        acs=f"{login_origin}/_bridge/saml/{slug}/acs",
+        slo=f"{login_origin}/_bridge/saml/{slug}/slo",
         former_acs=form.saml.sp_acs,
     )
 
 
 def _complete(
-    form: TenantFile, slug: str, service: Service, hosts: _Hosts, party: ServiceProvider, provider: IdentityProvider
+    form: TenantFile,
+    slug: str,
+    service: Service,
+    hosts: OwnHosts,
+    party: ServiceProvider,
+    provider: IdentityProvider,
+    look: Look,
 ) -> Tenant:
     return Tenant(
         slug=slug,
@@ -286,7 +322,8 @@ def _complete(
         session=form.session.over(service.session),
         share=_one(form.share),
         in_frames=form.in_frames,
-        pages=_one(form.pages.over(service.pages)),
+        pages=_one(form.pages),
+        look=_one(look),
     )
 
 
@@ -296,7 +333,7 @@ def _one(part: T) -> T:
     return part
 
 
-class _Hosts:
+class OwnHosts:
     """A tenant's hosts as Host headers will say them: one without a port has the public URL's."""
 
     def __init__(self, public_url: str, hosts: tuple[str, ...]) -> None:

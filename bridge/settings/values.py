@@ -8,9 +8,8 @@ put before it by `bridge.settings.problems`, which knows what may be shown: noth
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Self
 from urllib.parse import urlsplit
@@ -19,7 +18,6 @@ import re2
 from pydantic import (
     AfterValidator,
     GetCoreSchemaHandler,
-    PlainSerializer,
     SecretStr,
     ValidationInfo,
     WithJsonSchema,
@@ -39,35 +37,35 @@ from bridge.settings.addresses import (
     origin,
     unusable,
 )
-from bridge.settings.written import folder_of, from_text, written_as_text
+from bridge.settings.measures import (
+    AtLeastOne,
+    ClockSkew,
+    Count,
+    Duration,
+    Flag,
+    HeadBytes,
+    IdleLife,
+    KeptFor,
+    RingSize,
+    Status,
+    written_duration,
+)
+from bridge.settings.written import folder_of, from_text, string, text, written_as_text
 
 Slug = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _PARAMETER = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _HEADER = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,63}")
 _TOKEN = re.compile(r"[!-~]+")
+_INTEGRATION = re.compile(r"[A-Za-z0-9_.:-]{1,512}")
 _URL = re.compile(r"https?://[!$-;=?-\[\]_a-z~]+", re.IGNORECASE)
 _LIKE_A_URL = re.compile(r"\s*https?:|.*://", re.IGNORECASE | re.DOTALL)
 _METADATA_URL = "write an address such as https://idp.acme.com/metadata, without user or fragment, or a file's name"
+_METADATA_PATTERN = r"^([Hh][Tt]{2}[Pp][Ss]?://[^@#\s/?]+([/?][^#\s]*)?$|(?!.*://).*\S)"
 _OWN_HEADERS = re.compile(
     r"(x-kombo-|x-forwarded-|x-accel-|bridge-).*|host|(proxy-)?connection|keep-alive|content-length|transfer-encoding|te"
     r"|trailer|upgrade|expect|cookie|set-cookie|cache-control|forwarded|proxy-authorization",
     re.IGNORECASE,
 )
-
-
-def _duration(text: str) -> timedelta:
-    number, unit = text[:-1], text[-1:]
-    if not (number.isascii() and number.isdigit() and len(number) < 10 and unit in _UNITS):
-        raise ValueError("write a whole number of seconds, minutes, hours or days: 90s, 15m, 12h or 30d")
-    length = timedelta(seconds=int(number) * _UNITS[unit])
-    if not timedelta(0) < length <= timedelta(days=3650):
-        raise ValueError("write a duration longer than 0s and at most 3650d")
-    return length
-
-
-def _kept_for(text: str) -> timedelta:
-    return timedelta(0) if text == "0s" else _duration(text)
 
 
 def _colour(text: str) -> str:
@@ -83,40 +81,6 @@ def _support(text: str) -> str:
     return text
 
 
-def written_duration(length: timedelta) -> str:
-    """A duration as a settings file says it, in the largest unit that fits."""
-    seconds = int(length.total_seconds())
-    unit = next(unit for unit, size in reversed(_UNITS.items()) if seconds % size == 0)
-    return f"{seconds // _UNITS[unit]}{unit}"
-
-
-def _whole_number(least: int, most: int) -> Callable[[str], int]:
-    def read(text: str) -> int:
-        if not (text.isascii() and text.isdigit() and len(text) < 10 and least <= int(text) <= most):
-            raise ValueError(f"write a whole number from {least} to {most}")
-        return int(text)
-
-    return read
-
-
-def _clock_skew(length: timedelta) -> timedelta:
-    if length > timedelta(minutes=5):
-        raise ValueError("write at most 5m: a larger skew keeps stolen answers usable; set the IdP's clock instead")
-    return length
-
-
-def _idle_life(length: timedelta) -> timedelta:
-    if length < timedelta(minutes=1):
-        raise ValueError("write at least 1m: uses are noted only now and then, and a shorter limit ends what is in use")
-    return length
-
-
-def _flag(text: str) -> bool:
-    if text not in ("true", "false"):
-        raise ValueError("write true or false")
-    return text == "true"
-
-
 def _words(text: str) -> str:
     if not text.strip() or not text.isprintable():
         raise ValueError("write some text on one line")
@@ -126,6 +90,16 @@ def _words(text: str) -> str:
 def _word(text: str) -> str:
     if not _TOKEN.fullmatch(text) or len(text) > 1024:
         raise ValueError("write it in printable ASCII without blanks, at most 1024 characters")
+    return text
+
+
+def _integration_id(text: str) -> str:
+    """Of Kombo's form only as much as tells an id from what else is copied: a link, or a placeholder."""
+    if not _INTEGRATION.fullmatch(text):
+        raise ValueError(
+            "write the id alone, as Kombo's dashboard has it: the LMS's name, a colon, and what is the customer's:"
+            " workday:HWUTwvyx2wLoSUHphiWVrp28"
+        )
     return text
 
 
@@ -139,14 +113,6 @@ def _method(text: str) -> str:
     if not re.fullmatch(r"[A-Z]{1,16}", text):
         raise ValueError("write an HTTP method in capitals, such as POST")
     return text
-
-
-def _status(text: str) -> int | None:
-    if text == "2xx":
-        return None
-    if not re.fullmatch(r"[2-5][0-9][0-9]", text):
-        raise ValueError("write one status such as 204, or leave it out for any 2xx")
-    return int(text)
 
 
 def _route_path(text: str) -> str:
@@ -256,7 +222,8 @@ class Regex:
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return written_as_text(cls, cls.parse, "(?P<id>[0-9]+)@.*")
+        kind = "regular expression (RE2) with a group named id"
+        return written_as_text(cls, cls.parse, string(kind, "(?P<id>[0-9]+)@.*", pattern=r"\(\?P?<id>"))
 
 
 def _signing_secret(secret: SecretStr) -> SecretStr:
@@ -266,6 +233,8 @@ def _signing_secret(secret: SecretStr) -> SecretStr:
 
 
 def _token(secret: SecretStr) -> SecretStr:
+    if re.fullmatch(r"\$[A-Za-z_]\w*|%\w+%", secret.get_secret_value()):
+        raise PydanticCustomError("secret", "write the variable with braces: ${NAME}")
     if not _TOKEN.fullmatch(secret.get_secret_value()):
         raise PydanticCustomError("secret", "write a value of printable ASCII without blanks or line breaks")
     return secret
@@ -285,56 +254,83 @@ def _distinct(headers: Mapping[str, Any]) -> Mapping[str, Any]:
     return headers
 
 
-def _at_least_one(values: tuple[Any, ...]) -> tuple[Any, ...]:
-    if not values:
-        raise ValueError("write at least one")
-    return values
-
-
-def _string(*examples: str) -> WithJsonSchema:
-    return WithJsonSchema({"type": "string", "examples": list(examples)})
-
-
-Duration = Annotated[
-    timedelta,
-    from_text(_duration),
-    PlainSerializer(written_duration, return_type=str, when_used="json"),
-    WithJsonSchema({"type": "string", "pattern": "^[0-9]+[smhd]$"}),
+Colour = Annotated[
+    str, AfterValidator(_colour), WithJsonSchema(string("colour", '"#0b5fff"', pattern="^#[0-9A-Fa-f]{6}$"))
 ]
-KeptFor = Annotated[timedelta, from_text(_kept_for), _string("7d")]
-Colour = Annotated[str, AfterValidator(_colour), _string("#0b5fff")]
-Support = Annotated[str, AfterValidator(_support), _string("https://help.example.com", "mailto:help@example.com")]
-ClockSkew = Annotated[Duration, AfterValidator(_clock_skew)]
-IdleLife = Annotated[Duration, AfterValidator(_idle_life)]
-AtLeastOne = AfterValidator(_at_least_one)
-Count = Annotated[int, from_text(_whole_number(1, 1_000_000))]
-RingSize = Annotated[int, from_text(_whole_number(10, 10_000))]
+Support = Annotated[
+    str,
+    AfterValidator(_support),
+    WithJsonSchema(
+        string(
+            "https URL, or mailto: address",
+            "https://help.example.com",
+            "mailto:help@example.com",
+            pattern="^(https://|mailto:)",
+        )
+    ),
+]
 Distinct = AfterValidator(_distinct)
-Flag = Annotated[bool, from_text(_flag)]
-HeadBytes = Annotated[int, from_text(_whole_number(1024, 1024 * 1024))]
-HeaderName = Annotated[str, AfterValidator(_header_name)]
-SettingPath = Annotated[Path, from_text(_file_name), AfterValidator(_resolved), _string("tenants")]
-FormerAcs = Annotated[str, AfterValidator(_former_acs)]
+HeaderName = Annotated[
+    str,
+    AfterValidator(_header_name),
+    WithJsonSchema(text("header name", "X-Remote-User", pattern="^[A-Za-z][A-Za-z0-9-]{0,63}$")),
+]
+SettingPath = Annotated[
+    Path, from_text(_file_name), AfterValidator(_resolved), WithJsonSchema(text("path", pattern=r"\S"))
+]
+IntegrationId = Annotated[
+    str,
+    AfterValidator(_integration_id),
+    WithJsonSchema(
+        text("Kombo's id", "workday:HWUTwvyx2wLoSUHphiWVrp28", pattern="^[A-Za-z0-9_.:-]{1,512}$"),
+    ),
+]
+FormerAcs = Annotated[str, AfterValidator(_former_acs), WithJsonSchema(string("URL", pattern="^https?://[^/]+/."))]
 MetadataSource = Annotated[
     Path | str,
     from_text(_metadata_source),
     AfterValidator(_resolved_source),
-    _string("acme-idp.xml", "https://idp.acme.com/metadata"),
+    WithJsonSchema(
+        text("path, or https URL", "acme-idp.xml", "https://idp.acme.com/metadata", pattern=_METADATA_PATTERN)
+    ),
 ]
-Method = Annotated[str, AfterValidator(_method)]
-Parameter = Annotated[str, AfterValidator(_parameter)]
-RoutePath = Annotated[str, AfterValidator(_route_path)]
-SigningSecret = Annotated[SecretStr, AfterValidator(_signing_secret)]
-StateUrl = Annotated[str, AfterValidator(_state)]
-Status = Annotated[int | None, from_text(_status)]
-Token = Annotated[SecretStr, AfterValidator(_token)]
-Word = Annotated[str, AfterValidator(_word)]
-Words = Annotated[str, AfterValidator(_words)]
+Method = Annotated[
+    str, AfterValidator(_method), WithJsonSchema(text("HTTP method", "POST", "PUT", pattern="^[A-Z]{1,16}$"))
+]
+Parameter = Annotated[
+    str,
+    AfterValidator(_parameter),
+    WithJsonSchema(text("query parameter's name", "tenant", pattern="^[A-Za-z0-9_.-]{1,64}$")),
+]
+RoutePath = Annotated[
+    str,
+    AfterValidator(_route_path),
+    WithJsonSchema(string("path of a URL", '"/courses/{course}/**"', pattern=r"^/[^?#;%\\ *]*(\*\*)?$")),
+]
+SigningSecret = Annotated[
+    SecretStr, AfterValidator(_signing_secret), WithJsonSchema(text("secret of 32 bytes or more", '"${BRIDGE_SECRET}"'))
+]
+StateUrl = Annotated[
+    str,
+    AfterValidator(_state),
+    WithJsonSchema(
+        string(
+            "SQLite file or PostgreSQL URL",
+            "sqlite:///var/bridge.db",
+            "postgresql://bridge@db.internal/bridge",
+            pattern="^(sqlite:///.|postgresql://)",
+        )
+    ),
+]
+Token = Annotated[SecretStr, AfterValidator(_token), WithJsonSchema(text("secret", '"${NAME}"', pattern="^[!-~]+$"))]
+Word = Annotated[str, AfterValidator(_word), WithJsonSchema(text("text without blanks", pattern="^[!-~]{1,1024}$"))]
+Words = Annotated[str, AfterValidator(_words), WithJsonSchema(text("text", pattern=r"\S"))]
 
 __all__ = [
     "Address",
     "AtLeastOne",
     "ClockSkew",
+    "Colour",
     "Count",
     "Distinct",
     "Duration",
@@ -347,18 +343,22 @@ __all__ = [
     "HostName",
     "HttpUrl",
     "IdleLife",
+    "IntegrationId",
+    "KeptFor",
     "MetadataSource",
     "Method",
     "Network",
     "Origin",
     "Parameter",
     "Regex",
+    "RingSize",
     "RoutePath",
     "SettingPath",
     "SigningSecret",
     "Slug",
     "StateUrl",
     "Status",
+    "Support",
     "Token",
     "Upstream",
     "Word",

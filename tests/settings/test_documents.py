@@ -168,7 +168,7 @@ async def test_metadata_in_force_ends_with_its_validity(folder: Folder, shelf: S
     assert ended.valid_until["acme"] <= datetime.now(UTC)
     assert problem(ended, folder).startswith("tenants/acme.yaml:1: `saml.metadata`: the IdP's metadata was valid until")
     assert changes.empty()
-    assert [log["event"] for log in logs].count("settings_invalid") == 1
+    assert [log["event"] for log in logs].count("settings_rejected") == 1
 
 
 def test_metadata_that_is_over_is_not_taken(folder: Folder) -> None:

@@ -96,20 +96,20 @@ def test_an_invalid_file_keeps_its_last_good_version_and_is_logged_once(folder: 
     folder.tenant("acme", "\nnaam: x")
     assert follower.look() is None
     assert follower.files.configuration.tenants["acme"] is good
-    (entry,) = follower.logged("settings_invalid")
+    (entry,) = follower.logged("settings_rejected")
     assert entry["file"].endswith("tenants/acme.yaml")
     assert (entry["line"], entry["tenant"], entry["serving"]) == (2, "acme", "last good version")
     assert follower.look() is None
     assert follower.logs == []
     folder.tenant("acme", "\nnaam: y  # changed, and still wrong")
     follower.look()
-    assert len(follower.logged("settings_invalid")) == 1
+    assert len(follower.logged("settings_rejected")) == 1
 
 
 def test_an_old_problem_is_not_logged_again_with_another_files_change(folder: Folder, follower: Follower) -> None:
     folder.tenant("beta", "naam: x")
     follower.look()
-    assert len(follower.logged("settings_invalid")) == 1
+    assert len(follower.logged("settings_rejected")) == 1
     folder.tenant("acme", "name: Other")
     assert follower.look()
     assert follower.logs == []
@@ -141,7 +141,7 @@ def test_metadata_is_followed_and_may_come_later(folder: Folder) -> None:
     metadata.write_text("hello")
     assert follower.look() is None
     assert follower.files.configuration.tenants["acme"].provider.entity_id == "https://new.acme.com/"
-    assert len(follower.logged("settings_invalid")) == 1
+    assert len(follower.logged("settings_rejected")) == 1
 
 
 def test_a_file_named_by_a_variable_is_followed(folder: Folder) -> None:
@@ -165,7 +165,7 @@ def test_routes_and_completions_take_effect_and_the_rest_waits_for_a_restart(fol
     assert [route.path for route in configuration.service.routes] == ["/a"]
     assert [rule.path for rule in configuration.service.completions] == ["/{course}"]
     assert configuration.service.audience == "content-platform"
-    (entry,) = follower.logged("settings_need_restart")
+    (entry,) = follower.logged("settings_restart_needed")
     assert entry["settings"] == ["audience", "secrets"]
     assert "fedcba" not in str(follower.logs)
     assert follower.look() is None
@@ -175,11 +175,11 @@ def test_routes_and_completions_take_effect_and_the_rest_waits_for_a_restart(fol
 def test_an_invalid_service_file_changes_nothing(folder: Folder, follower: Follower) -> None:
     folder.service("routes: [{path: /a, access: public}]\naudiance: x")
     assert follower.look() is None
-    (entry,) = follower.logged("settings_invalid")
+    (entry,) = follower.logged("settings_rejected")
     assert (entry["line"], "tenant" in entry) == (2, False)
     folder.bridge.unlink()
     assert follower.look() is None
-    assert len(follower.logged("settings_invalid")) == 1
+    assert len(follower.logged("settings_rejected")) == 1
     assert follower.tenants == ["acme"]
 
 
@@ -187,7 +187,7 @@ def test_a_lost_folder_loses_no_tenant(folder: Folder, follower: Follower) -> No
     tenants = folder.path / "tenants"
     tenants.rename(folder.path / "away")
     assert follower.look() is None
-    assert len(follower.logged("tenants_folder_unreadable")) == 1
+    assert len(follower.logged("tenants_folder_not_read")) == 1
     assert follower.look() is None
     assert follower.logs == []
     (folder.path / "away").rename(tenants)
@@ -216,7 +216,7 @@ class TestClaims:
         follower = Follower(folder)
         folder.tenant("beta", "email_domains: [beta.com, acme.com]")
         assert follower.look() is None
-        (entry,) = follower.logged("settings_invalid")
+        (entry,) = follower.logged("settings_rejected")
         assert (entry["tenant"], entry["serving"]) == ("beta", "last good version")
         assert follower.files.configuration.by_domain["beta.com"].slug == "beta"
 
@@ -310,7 +310,7 @@ def test_limits_of_forwarding_wait_for_a_restart_and_say_so(folder: Folder, foll
     before = follower.files.configuration.service.forwarding
     folder.service(f"forwarding: {line}")
     assert follower.look() is None
-    (entry,) = follower.logged("settings_need_restart")
+    (entry,) = follower.logged("settings_restart_needed")
     assert (entry["settings"], entry["log_level"]) == (["forwarding"], "warning")
     assert follower.files.configuration.service.forwarding == before
 
@@ -327,4 +327,4 @@ def test_a_file_that_cannot_be_read_keeps_its_last_good_version(folder: Folder, 
     path.mkdir()
     assert follower.look() is None
     assert follower.tenants == ["acme"]
-    assert len(follower.logged("settings_invalid")) == 1
+    assert len(follower.logged("settings_rejected")) == 1
