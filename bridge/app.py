@@ -18,6 +18,8 @@ from starlette.applications import Starlette
 from starlette.types import ASGIApp
 
 from bridge import logs
+from bridge.admin.routes import Admin
+from bridge.audit import Audit, AuditFile, try_to_open
 from bridge.directory.keeper import Keeper
 from bridge.directory.live import Live
 from bridge.front.acs import AssertionConsumer
@@ -39,6 +41,7 @@ from bridge.front.waiting import Waiting
 from bridge.front.webhooks import Webhooks
 from bridge.gate.gate import Gate
 from bridge.gate.misses import Misses
+from bridge.identity.drifts import Drifts
 from bridge.identity.people import People
 from bridge.identity.resolver import Resolver
 from bridge.idps.documents import KeptDocuments
@@ -48,15 +51,16 @@ from bridge.keys.custody import Keys
 from bridge.keys.expiry import ExpiryWatch
 from bridge.kombo.client import KomboClient
 from bridge.kombo.transport import http_client
+from bridge.launches.history import PURPOSE
 from bridge.launches.launches import Launches
 from bridge.lines import Lines
 from bridge.metrics import Metrics
 from bridge.outbox.carrier import Carrier
 from bridge.outbox.outbox import Outbox
-from bridge.pages import Pages
+from bridge.pages import Looks
 from bridge.proxy.headers import HeaderPolicy
 from bridge.proxy.limits import Limits
-from bridge.proxy.recorder import LAYOUT, Recorder
+from bridge.proxy.recorder import AUDIT_LOST, LAYOUT, WORKERS, Recorder
 from bridge.proxy.requestlog import RequestLog
 from bridge.proxy.server import serve_internal, try_both
 from bridge.proxy.upstream import UpstreamPool
@@ -114,6 +118,8 @@ def build(
     clients: Clients,
     refresh: Refresh,
     launches: Launches,
+    drifts: Drifts,
+    audit: Audit,
     tallies: Tallies,
     log: Lines | None,
 ) -> Bridge:
@@ -125,7 +131,7 @@ def build(
     live = Live(store, clients.of)
     policy = HeaderPolicy(service.headers, service.trusted_proxies, service.public_url)
     sessions = Sessions(store, secrets, lambda: reloader.configuration)
-    pages = Pages()
+    pages = Looks(lambda: reloader.configuration.look)
     desk = Desk(sessions, Logins(secrets, cookies, pages, keys, launches), cookies, pages)
     gate, outbox = Gate(store, live), Outbox(store)
     front = Front(
@@ -137,24 +143,27 @@ def build(
         completions=Completions(gate, outbox, Enrollments(outbox), believes_header=service.completion_header),
         waiting=Waiting(Misses(store)),
         launches=launches,
+        audit=audit,
     )
     turns = Turns()
-    judge, arrivals = Judge(keys, turns, lambda: reloader.configuration, refresh), Arrivals(secrets, desk)
-    consumer = AssertionConsumer(store, Resolver(store, live), desk, judge, arrivals, launches)
+    judge, arrivals = Judge(keys, turns, lambda: reloader.configuration, refresh), Arrivals(secrets, desk, audit)
+    consumer = AssertionConsumer(store, Resolver(store, live), desk, judge, arrivals, launches, drifts, audit)
     login = LoginEndpoint(front, desk, consumer, arrivals)
     logout_judge = Judge(keys, turns.share(1), lambda: reloader.configuration, refresh)
     single_logout = SingleLogout(secrets, desk, keys, turns, logout_judge, lambda: front.rules)
     webhooks = Webhooks(store, lambda: reloader.configuration)
     application = Application(front, consumer, login, single_logout, webhooks, desk, keys)
     front.mount(application.asgi)
-    reported = None
-    if token := service.internal_token:
-        people = People(store, live)
-        reported = CompletionEndpoint(people, outbox, lambda: front.rules, token.get_secret_value())
+    reported, admin = None, None
+    if service.internal_token:
+        people, token = People(store, live), service.internal_token.get_secret_value()
+        reported = CompletionEndpoint(people, outbox, lambda: front.rules, token)
+        admin = Admin.of(store, token, lambda: reloader.configuration, lambda: tallies.totals()[0][WORKERS])
+    metrics = Metrics(store, keys, lambda: reloader.configuration, tallies)
     return Bridge(
         front,
         _upstream(service, policy, Recorder(tallies, _request_log(service, policy, log))),
-        internal(front, store, keys, Metrics(store, keys, lambda: reloader.configuration, tallies), reported),
+        internal(front, store, keys, metrics, reported, admin.routes if admin else ()),
     )
 
 
@@ -170,9 +179,23 @@ def _request_log(service: Service, policy: HeaderPolicy, lines: Lines | None) ->
     return None if lines is None or which == "none" else RequestLog(lines, which, policy.client)
 
 
+def _audit_file(service: Service, tallies: Tallies, stack: contextlib.AsyncExitStack) -> AuditFile | None:
+    if service.audit_log is None:
+        return None
+
+    def lost(lines: int) -> None:
+        tallies.counts[AUDIT_LOST] += lines
+
+    file = AuditFile(service.audit_log, lost)
+    stack.callback(file.end)
+    return file
+
+
 async def rehearse(configuration: Configuration, public: Address, inside: Address) -> None:
     """Raises the `BridgeError` that would end every worker: said by one process, it is one line and no traceback."""
     service = configuration.service
+    if service.audit_log:
+        try_to_open(service.audit_log)
     store = Store(service.state)
     try:
         await Keys(store, Seal(_secrets(service)), lambda: configuration).load()
@@ -201,9 +224,10 @@ async def running(path: Path, tallies: Tallies, log: Lines | None) -> AsyncItera
         clients = Clients(await stack.enter_async_context(http_client()))
         keys = Keys(store, Seal(_secrets(service)), lambda: reloader.configuration)
         await keys.load()
-        seal = Seal(_secrets(service), "values seen")
+        seal = Seal(_secrets(service), PURPOSE)
         launches = Launches(store, seal, lambda: reloader.configuration)
-        bridge = build(reloader, store, keys, clients, refresher.refresh_now, launches, tallies, log)
+        drifts, audit = Drifts(store), Audit(_audit_file(service, tallies, stack))
+        bridge = build(reloader, store, keys, clients, refresher.refresh_now, launches, drifts, audit, tallies, log)
         keeper = Keeper(store, lambda: reloader.configuration, clients.of)
         carrier = Carrier(store, lambda: reloader.configuration, clients.of)
         expiries = ExpiryWatch(store, keys, lambda: reloader.configuration)
@@ -216,6 +240,7 @@ async def running(path: Path, tallies: Tallies, log: Lines | None) -> AsyncItera
             expiries.run(),
             carrier.run(),
             launches.run(),
+            drifts.run(),
             Vigil(bridge.upstream, bridge.front).run(),
         ):
             stack.push_async_callback(_stop, asyncio.ensure_future(work))

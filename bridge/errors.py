@@ -126,11 +126,16 @@ class Refusal(BridgeError):
 
 
 class SamlRefusal(Refusal):
-    """A SAML message that did not pass; `check` is the name of the rule that it failed, as docs/saml.md has it."""
+    """A SAML message that did not pass; `check` is the name of the rule that it failed, as docs/saml.md has it.
 
-    def __init__(self, code: Code, check: str, reason: str) -> None:
+    `found` is what stood in the message instead, where the rule compares: for whoever compares it with more than the
+    rule did. It says nothing of the person.
+    """
+
+    def __init__(self, code: Code, check: str, reason: str, found: tuple[str, ...] = ()) -> None:
         super().__init__(code, reason)
         self.check = check
+        self.found = found
 
 
 class KomboError(BridgeError):

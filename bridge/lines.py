@@ -13,7 +13,7 @@ import os
 import select
 import stat
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 ROOM = 4 * 1024 * 1024
@@ -96,17 +96,21 @@ class Lines:
                 self._changed.wait_for(lambda: self._hurry, _EVERY)
                 taken, self._waiting, self._hurry = self._waiting, [], False
                 dropped, self._dropped = self._dropped, 0
-            block = b"".join(data for data, _ in taken)
-            lost = 0
-            try:
-                with self._alone():
-                    self._write(_said(dropped) + block if dropped else block)
-            except OSError:
-                lost = dropped + sum(lines for _, lines in taken)
+            lost = self._send(taken, dropped)
             with self._changed:
                 self._dropped += lost
-                self._size -= len(block)
+                self._size -= sum(len(data) for data, _ in taken)
                 self._changed.notify_all()
+
+    def _send(self, taken: Sequence[tuple[bytes, int]], dropped: int) -> int:
+        """Write lines, and that so many were dropped before them; how many lines that were not said are gone now."""
+        block = b"".join(data for data, _ in taken)
+        try:
+            with self._alone():
+                self._write(_said(dropped) + block if dropped else block)
+        except OSError:
+            return dropped + sum(lines for _, lines in taken)
+        return 0
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:

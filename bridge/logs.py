@@ -52,13 +52,32 @@ def in_background() -> Iterator[Lines | None]:
         lines.end()
 
 
-def configure(level: int = logging.INFO) -> None:
-    """Set up structlog, and the standard library's logging through it."""
-    shared: list[structlog.typing.Processor] = [
+def written_to(lines: Lines) -> structlog.typing.FilteringBoundLogger:
+    """A log of its own, whose lines have the shape of all others."""
+    logger: structlog.typing.FilteringBoundLogger = structlog.wrap_logger(
+        structlog.WriteLogger(lines),  # type: ignore[arg-type]  # write and flush are all it calls
+        processors=[*_shared(), structlog.processors.JSONRenderer()],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+    )
+    return logger
+
+
+def repeat(line: str) -> None:
+    """Put a whole line into the log, as it was made for another place; ended by LF."""
+    _output.write(line)
+
+
+def _shared() -> list[structlog.typing.Processor]:
+    return [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
+
+
+def configure(level: int = logging.INFO) -> None:
+    """Set up structlog, and the standard library's logging through it."""
+    shared = _shared()
     structlog.configure(
         processors=[*shared, structlog.processors.format_exc_info, structlog.processors.JSONRenderer()],
         wrapper_class=structlog.make_filtering_bound_logger(level),

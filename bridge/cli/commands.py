@@ -1,18 +1,43 @@
 """Every sub-command, imported for its registration."""
 
-from bridge.cli import check, courses, demo, generate, keys, launches, metadata, outbox, push, serve, simulate, sync
+from bridge.cli import (
+    check,
+    courses,
+    demo,
+    explain,
+    generate,
+    headers,
+    keys,
+    launches,
+    metadata,
+    misses,
+    outbox,
+    push,
+    serve,
+    sessions,
+    signing,
+    simulate,
+    sync,
+    tenant,
+)
 
 __all__ = [
     "check",
     "courses",
     "demo",
+    "explain",
     "generate",
+    "headers",
     "keys",
     "launches",
     "metadata",
+    "misses",
     "outbox",
     "push",
     "serve",
+    "sessions",
+    "signing",
     "simulate",
     "sync",
+    "tenant",
 ]

@@ -51,7 +51,8 @@ def _welcome(demo: Demo) -> str:
   the IdP       {demo.idp}
   Kombo         {demo.kombo}/v1   simulated
   in the LMS    {demo.kombo}/_control/completions   whatever the bridge has reported as completed
-  inside        {demo.internal}   health, readiness, keys, and /completions with the bearer token {demo.token}
+  for admins    {demo.internal}/admin   sign in with {demo.token}
+  inside        {demo.internal}   health, readiness, keys, and /completions with the same as bearer token
   the settings  {demo.config}   for the other commands: --config
   the log       {demo.log}
 

@@ -36,9 +36,11 @@ def serve(
     configuration = load_settings(config)
     log = structlog.get_logger()
     for slug, error in configuration.broken.items():
-        say = log.warning if is_awaited(error) else log.error
         for problem in error.problems:
-            say("tenant_unavailable", tenant=slug, problem=str(problem))
+            if is_awaited(error):
+                log.warning("tenant_not_served", tenant=slug, problem=str(problem))
+            else:
+                log.error("tenant_not_served", tenant=slug, problem=str(problem))
     address = _address(listen) if listen else configuration.service.listen
     internal = _address(internal_listen) if internal_listen else configuration.service.internal_listen
     if configuration.service.internal_token is None and not internal.loopback:

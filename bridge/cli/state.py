@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 from sqlalchemy import Connection
@@ -24,15 +25,24 @@ def look(url: str, work: Callable[[Connection], T]) -> T | None:
     """
     if not exists(url):
         return None
-    with contextlib.closing(Store(url)) as store:
-        try:
-            return store.read_here(work)
-        except StateError as error:
-            if not _is_of_another_version(error):
-                raise
-            raise StateError(
-                f"{error}; a state of an older version becomes readable by `kombo-bridge serve`"
-            ) from error
+    with _open(url) as store:
+        return store.read_here(work)
+
+
+@contextlib.contextmanager
+def opened(url: str) -> Iterator[Store]:
+    """The state, to be read by what needs a store; where there is none yet, one with nothing in it, which is gone
+    afterwards. Raises `StateError`, as `look` does.
+    """
+    if exists(url):
+        with _open(url) as store:
+            yield store
+        return
+    with tempfile.TemporaryDirectory(prefix="kombo-bridge-") as folder:
+        empty = f"sqlite:///{folder}/empty.db"
+        migrate(empty)
+        with _open(empty) as store:
+            yield store
 
 
 def change(url: str, work: Callable[[Connection], T]) -> T:
@@ -40,6 +50,19 @@ def change(url: str, work: Callable[[Connection], T]) -> T:
     migrate(url)
     with contextlib.closing(Store(url)) as store:
         return asyncio.run(store.write(work))
+
+
+@contextlib.contextmanager
+def _open(url: str) -> Iterator[Store]:
+    with contextlib.closing(Store(url)) as store:
+        try:
+            yield store
+        except StateError as error:
+            if not _is_of_another_version(error):
+                raise
+            raise StateError(
+                f"{error}; a state of an older version becomes readable by `kombo-bridge serve`"
+            ) from error
 
 
 def _is_of_another_version(error: StateError) -> bool:

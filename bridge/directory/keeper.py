@@ -20,6 +20,7 @@ from bridge.directory.sync import Pass, Permit, Sync
 from bridge.directory.turns import LEASE_MS, lease_of, new_holder, turn
 from bridge.errors import BridgeError, KomboError, KomboUnavailable, StateError
 from bridge.gate import misses
+from bridge.identity import drifts
 from bridge.kombo.client import KomboClient
 from bridge.settings.model import Configuration, Tenant
 from bridge.store import sessions, syncs
@@ -156,6 +157,8 @@ class Keeper:
                     return
             else:
                 tell(tenant, done, time.monotonic() - began)
+                if due.model == "users" and done.rows:
+                    await drifts.look(self._store, tenant)
                 if due.model == "progressions":
                     await misses.settle(self._store, tenant, permit)
 
@@ -182,7 +185,7 @@ class Keeper:
 def tell(tenant: Tenant, done: Pass, seconds: float) -> None:
     """Log a pass that has come to its end."""
     log.info(
-        "synced",
+        "sync_finished",
         tenant=tenant.slug,
         model=done.model,
         mode=done.mode,
@@ -192,7 +195,7 @@ def tell(tenant: Tenant, done: Pass, seconds: float) -> None:
         seconds=round(seconds, 1),
     )
     if done.unreadable:
-        log.warning("sync_incomplete", tenant=tenant.slug, model=done.model, unreadable=done.unreadable)
+        log.warning("sync_rows_skipped", tenant=tenant.slug, model=done.model, unreadable=done.unreadable)
 
 
 def _next(due: list[Due]) -> int:

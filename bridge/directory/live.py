@@ -79,7 +79,7 @@ class Live:
         ask = client.users_by_remote_id if key == "remote_id" else client.users_by_email
         users = await ask(value, deadline=ASK_SECONDS)
         if not all(_is(user, key, value) for user in users):
-            log.error("kombo_answer_does_not_fit", tenant=tenant.slug, asked=key, results=len(users))
+            log.error("kombo_answer_rejected", tenant=tenant.slug, asked=key, results=len(users))
             raise KomboUnavailable(f"Kombo answered a question for one {key} with a user of another")
         return users
 

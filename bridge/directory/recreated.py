@@ -50,7 +50,7 @@ async def look(store: Store, tenant: Tenant, now: Standing, permit: Permit | Non
         log.warning("integration_recreated", **facts, hint=hint)
     if people:
         same, of = await store.read(lambda c: integrations.same_people(c, former.integration_id, now.integration_id))
-        log.info("integration_recreated_people", **facts, same_remote_id=same, former_people=of)
+        log.info("integration_people_compared", **facts, same_remote_id=same, former_people=of)
 
 
 def announced(connection: Connection, tenant: Tenant, new: str) -> bool:

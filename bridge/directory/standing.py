@@ -165,9 +165,9 @@ def tell(tenant: Tenant, before: Standing, after: Standing) -> None:
     """Log how the integration stands, where that is another than before: as a warning where nothing is synced."""
     whose = {"tenant": tenant.slug, "integration": tenant.integration_id}
     if before.failing_at is None and after.failing_at is not None:
-        log.warning("integration_syncs_fail", **whose, hint=f"{_NO_NEWS}: Kombo's dashboard says why its syncs fail")
+        log.warning("integration_syncs_failed", **whose, hint=f"{_NO_NEWS}: Kombo's dashboard says why its syncs fail")
     elif before.failing_at is not None and after.failing_at is None:
-        log.info("integration_syncs_again", **whose)
+        log.info("integration_syncs_recovered", **whose)
     if (before.status, before.setup_status) == (after.status, after.setup_status):
         return
     facts = {
@@ -177,9 +177,14 @@ def tell(tenant: Tenant, before: Standing, after: Standing) -> None:
         "before": before.status and printable(before.status),
     }
     if after.status == ACTIVE:
-        log.info("integration_state", **facts)
+        log.info("integration_state_changed", **facts)
     else:
-        log.warning("integration_state", **facts, hint=_HINTS.get(after.status or "", _NO_NEWS))
+        log.warning("integration_state_changed", **facts, hint=hint(after.status))
+
+
+def hint(status: str | None) -> str:
+    """What an integration that is not ACTIVE means, and what to do."""
+    return _HINTS.get(status or "", _NO_NEWS)
 
 
 _NO_NEWS = "Kombo reads nothing from this LMS; people are let in by what is known until `kombo.stale_for` is over"
@@ -199,10 +204,10 @@ async def _ask(client: KomboClient, tenant: Tenant) -> Said | None:
     except KomboRefused as error:
         said = REFUSALS.get(error.kombo_code)
         if said is None:
-            log.warning("integration_not_known", tenant=tenant.slug, reason=str(error))
+            log.warning("integration_not_checked", tenant=tenant.slug, reason=str(error))
         return said
     if found.id != tenant.integration_id:
-        log.warning("integration_not_known", tenant=tenant.slug, reason="Kombo answered about another integration")
+        log.warning("integration_not_checked", tenant=tenant.slug, reason="Kombo answered about another integration")
         return None
     return Said(
         found.status,

@@ -11,8 +11,9 @@ from sqlalchemy import Connection
 from starlette.requests import Request
 from starlette.responses import Response
 
+from bridge.audit import Audit
 from bridge.digests import digest_of
-from bridge.errors import Code, Refusal, SamlRefusal
+from bridge.errors import Code, Refusal, SamlRefusal, StateError
 from bridge.exchange import Head
 from bridge.front.arrivals import Arrivals
 from bridge.front.cookies import AGAIN, LOGIN, PARKED
@@ -23,13 +24,14 @@ from bridge.front.refusals import redirect
 from bridge.front.requests import posted_fields
 from bridge.front.targets import relay_target
 from bridge.front.underway import LIFETIME_SECONDS, USED_SECONDS, Login
+from bridge.identity.drifts import Drifts
 from bridge.identity.resolver import Match, Resolver
 from bridge.launches.launches import Launches
 from bridge.launches.trail import Trail
 from bridge.saml.model import Assertion
 from bridge.saml.rules import UNSOLICITED
 from bridge.saml.steps import Step
-from bridge.session.sessions import SignIn
+from bridge.session.sessions import SignIn, session_name
 from bridge.settings.model import Tenant
 from bridge.store import clocks
 from bridge.store import sessions as rows
@@ -74,7 +76,15 @@ class AssertionConsumer:
     """Answers POSTs to an ACS."""
 
     def __init__(
-        self, store: Store, resolver: Resolver, desk: Desk, judge: Judge, arrivals: Arrivals, launches: Launches
+        self,
+        store: Store,
+        resolver: Resolver,
+        desk: Desk,
+        judge: Judge,
+        arrivals: Arrivals,
+        launches: Launches,
+        drifts: Drifts,
+        audit: Audit,
     ) -> None:
         self._store = store
         self._resolver = resolver
@@ -82,6 +92,8 @@ class AssertionConsumer:
         self._judge = judge
         self._arrivals = arrivals
         self._launches = launches
+        self._drifts = drifts
+        self._audit = audit
         self._large = 0
 
     async def consume(self, request: Request, head: Head, door: Door) -> Response:
@@ -149,9 +161,10 @@ class AssertionConsumer:
             if isinstance(refusal, SamlRefusal) and refusal.check == UNSOLICITED:
                 # by an IdP that lost its own session meanwhile, or was gone back to
                 return self._again(head, Door(door.url, (tenant,)), login.token, posted)
-            refusal.retry = login.next
-            self._launches.refused(trail, refusal)
+            self._refused(trail, refusal, login.next)
             raise
+        except StateError as error:
+            raise self._refused(trail, Refusal(Code.USER_UNKNOWN, str(error)), login.next) from error
         return await self._used_before(head, tenant, login)
 
     async def _unasked(self, head: Head, tenant: Tenant, posted: Posted, door: Door) -> Response:
@@ -164,16 +177,28 @@ class AssertionConsumer:
                 return redirect(login_path(tenant, used="", next=next))
             return await self._arrivals.wait(head, await self._matched(trail, assertion), next)
         except Refusal as refusal:
-            refusal.retry = next
-            self._launches.refused(trail, refusal)
+            self._refused(trail, refusal, next)
             raise
+        except StateError as error:
+            raise self._refused(trail, Refusal(Code.USER_UNKNOWN, str(error)), next) from error
+
+    def _refused(self, trail: Trail, refusal: Refusal, retry: str) -> Refusal:
+        """The same, of which the launch tells."""
+        refusal.retry = retry
+        self._launches.refused(trail, refusal)
+        return refusal
 
     async def _matched(self, trail: Trail, assertion: Assertion) -> SignIn:
         """Raises `Refusal` and `StateError`."""
         self._launches.verified(trail, assertion)
-        match = await self._resolver.resolve(assertion, trail.tenant, trail.tried)
+        try:
+            match = await self._resolver.resolve(assertion, trail.tenant, trail.tried)
+        except Refusal:
+            self._drifts.unmatched(trail.tenant, trail.tried)
+            raise
+        self._drifts.matched(trail.tenant, assertion, match)
         launch = self._launches.matched(trail, match.person.id if match.person else None)
-        return _sign_in(trail.tenant, assertion, match, launch)
+        return _sign_in(trail, assertion, match, launch)
 
     async def _first_use(
         self, tenant: Tenant, assertion: Assertion, login: Login | None, posted: Posted, trail: Trail
@@ -226,7 +251,8 @@ class AssertionConsumer:
         if login.over:
             await self._desk.sessions.end_named(login.over)
         session = await self._desk.sessions.open(sign_in)
-        log.info("signed_in", tenant=tenant.slug, match=sign_in.tier, user=sign_in.user_id)
+        reference = sign_in.launch.reference if sign_in.launch else None
+        self._audit.signed_in(sign_in, tenant, session_name(session), reference, idp_initiated=False)
         kept = self._desk.logins.keep_used(head, tenant, login)
         return redirect(login.next, headers=[*self._desk.admit(head, tenant, session), *kept])
 
@@ -242,10 +268,10 @@ def _link(door: Door, posted: Posted) -> str:
     return relay_target(posted.relay_state, f"{url.scheme}://{url.netloc}", fragment=door.keeps_fragments)
 
 
-def _sign_in(tenant: Tenant, assertion: Assertion, match: Match, launch: Launch) -> SignIn:
+def _sign_in(trail: Trail, assertion: Assertion, match: Match, launch: Launch) -> SignIn:
     limit = assertion.session_not_on_or_after
     return SignIn(
-        tenant=tenant,
+        tenant=trail.tenant,
         user_id=match.person.id if match.person else None,
         subject=match.subject,
         tier=match.tier,
@@ -255,6 +281,7 @@ def _sign_in(tenant: Tenant, assertion: Assertion, match: Match, launch: Launch)
         session_index=assertion.session_index,
         issued_at=moment_ms(assertion.issued),
         launch=launch,
+        source=trail.source,
     )
 
 

@@ -85,7 +85,9 @@ class Application:
                 return Response(None, 400)  # which nobody reads
             tenant = self._front.rules.configuration.tenants.get(request.path_params.get("tenant", ""))
             ended = refusal.code is Code.LOGIN_EXPIRED
-            links = RefusalLinks(retry=refusal.retry or (login_path(tenant) if ended and tenant else "/"))
+            retry = refusal.retry or (login_path(tenant) if ended and tenant else "/")
+            asked = ORGANIZATIONS if refusal.code is Code.TENANT_UNKNOWN else None
+            links = RefusalLinks(retry, organizations=asked)
             cookies = self._desk.cookies.within(head, tenant) if tenant else self._desk.cookies
             drops = [cookies.drop(name) for name in (AGAIN, RESUMED)] if ended else []
             return self._front.refusals.answer(head, refusal, tenant=tenant, links=links, cookies=drops)
@@ -171,7 +173,7 @@ class Application:
         if is_framed(head):
             return self._front.doorway.break_out(head, organizations_path(next))
         failed = request.method == "POST"
-        page = self._desk.pages.organizations(language=language(head), next=next, email=email, failed=failed)
+        page = self._desk.pages.of().organizations(language=language(head), next=next, email=email, failed=failed)
         return respond(page, 404 if failed else 200, [("Bridge-Error", Code.TENANT_UNKNOWN)] if failed else [])
 
     async def jwks(self, request: Request, head: Head) -> Response:

@@ -12,23 +12,21 @@ import secrets as random
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 
-import structlog
 from starlette.responses import Response
 
+from bridge.audit import Audit, reference_of
 from bridge.exchange import Head
 from bridge.front.cookies import ARRIVED
 from bridge.front.desk import Desk
 from bridge.front.logins import login_path
 from bridge.front.refusals import redirect, respond
 from bridge.front.requests import is_framed, language
-from bridge.session.sessions import Entry, SignIn
+from bridge.session.sessions import Entry, SignIn, session_name
 from bridge.session.tokens import Tokens
 from bridge.settings.model import Tenant
 from bridge.store.engine import now_ms
 
 WAITING_SECONDS = 10 * 60
-
-log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +46,10 @@ class Arrival:
 class Arrivals:
     """Keeps them waiting, and lets them in."""
 
-    def __init__(self, secrets: Sequence[str], desk: Desk) -> None:
+    def __init__(self, secrets: Sequence[str], desk: Desk, audit: Audit) -> None:
         self._tokens = Tokens(secrets, "arrival")
         self._desk = desk
+        self._audit = audit
 
     async def wait(self, head: Head, sign_in: SignIn, next: str) -> Response:
         """Keep a verified sign-in waiting, and send the browser on to where it is decided. Raises `StateError`.
@@ -81,7 +80,7 @@ class Arrivals:
             return None
         if former := self._desk.session_cookie(head):
             await self._desk.sessions.end(former)
-        log.info("signed_in", tenant=tenant.slug, match=waiting.row.tier, user=waiting.row.user_id, idp_initiated=True)
+        self._audit.signed_in(waiting.row, tenant, session_name(session), reference_of(waiting), idp_initiated=True)
         admitted = self._desk.admit(head, tenant, session)
         return redirect(next, headers=[*admitted, self._desk.cookies.within(head, tenant).drop(ARRIVED)])
 
@@ -92,7 +91,7 @@ class Arrivals:
         return redirect("/", headers=[self._desk.cookies.within(head, tenant).drop(ARRIVED)])
 
     def _ask(self, head: Head, there: Entry, waiting: Entry, arrival: Arrival, next: str) -> Response:
-        page = self._desk.pages.switch(
+        page = self._desk.pages.of(there.tenant).switch(
             current=there.tenant.name,
             other=waiting.tenant.name,
             action=login_path(waiting.tenant),

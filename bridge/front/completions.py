@@ -92,7 +92,7 @@ class Watch:
         reports: list[Report] = []
         if told and self.believes_header and 200 <= status < 300:
             try:
-                reports = _said(told, lambda reason: self.says("completion_score_dropped", "header", reason))
+                reports = _said(told, self.score_dropped)
             except ValueError as error:
                 self.uncounted("header", str(error))
         met = self.met
@@ -107,11 +107,19 @@ class Watch:
 
     def uncounted(self, source: Source, reason: str, course: str | None = None) -> None:
         """Say that something looked like a completion and is none."""
-        self.says("completion_not_counted", source, reason, course=course and course[:COURSE_CHARACTERS])
+        shown = course and course[:COURSE_CHARACTERS]
+        whose = {"tenant": self.tenant.slug, "user": self.person.id}
+        log.warning("completion_not_counted", **whose, course=shown, source=source, reason=reason)
 
-    def says(self, event: str, source: Source, reason: str, **facts: str | None) -> None:
-        """A warning about something that this learner's request was answered with."""
-        log.warning(event, tenant=self.tenant.slug, user=self.person.id, source=source, reason=reason, **facts)
+    def not_kept(self, report: Report, reason: str) -> None:
+        """Say that a completion could not be kept, which its learner was told."""
+        whose = {"tenant": self.tenant.slug, "user": self.person.id}
+        log.warning("completion_not_kept", **whose, course=report.course, source=report.source, reason=reason)
+
+    def score_dropped(self, reason: str) -> None:
+        """Say that a completion counts without the score that came with it."""
+        whose = {"tenant": self.tenant.slug, "user": self.person.id}
+        log.warning("completion_score_dropped", **whose, source="header", reason=reason)
 
 
 class Completions:
@@ -160,7 +168,7 @@ class Completions:
         else:
             return
         for report in reports:
-            watch.says("completion_not_kept", report.source, refusal.reason, course=report.course)
+            watch.not_kept(report, refusal.reason)
         raise refusal
 
     async def _record(self, watch: Watch, report: Report) -> None:

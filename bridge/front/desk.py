@@ -8,7 +8,7 @@ from bridge.exchange import Head
 from bridge.front.cookies import AGAIN, RESUMED, SESSION, SINCE, TENANT, Cookies
 from bridge.front.logins import Logins
 from bridge.front.underway import LIFETIME_SECONDS, Login
-from bridge.pages import Pages
+from bridge.pages import Looks
 from bridge.session.sessions import Entry, Sessions
 from bridge.settings.model import Tenant
 from bridge.store.engine import now_ms
@@ -24,7 +24,7 @@ class Desk:
     sessions: Sessions
     logins: Logins
     cookies: Cookies
-    pages: Pages
+    pages: Looks
 
     def session_cookie(self, head: Head) -> str | None:
         """The value of the session's cookie; whether a session belongs to it is another question."""

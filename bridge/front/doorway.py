@@ -45,7 +45,7 @@ class Doorway:
         names the whole of where it leads, and nothing goes round.
         """
         if is_framed(head) and not self._desk.cookies.within(head, tenant).framed:
-            return self.break_out(head, self.same_link(head, tenant, next))
+            return self.break_out(head, self.same_link(head, tenant, next), tenant)
         if self._rules().keeps_fragments and not fragment_kept:
             return self.keep_fragment(head, tenant, next, found)
         return self._desk.logins.start(head, tenant, next, found)
@@ -62,14 +62,14 @@ class Doorway:
         """The page that goes on by script, the fragment of its own address added to `next`."""
         known = {"found": found} if found != "address" else {}
         login = self._rules().login_url(tenant, next=next, **known) if tenant else organizations_path(next)
-        return respond(self._desk.pages.keep_fragment(language=language(head), login=login))
+        return respond(self._desk.pages.of(tenant).keep_fragment(language=language(head), login=login))
 
-    def break_out(self, head: Head, link: str) -> Response:
+    def break_out(self, head: Head, link: str, tenant: Tenant | None = None) -> Response:
         """The page, for a frame, that offers the link for a tab of its own.
 
         401 where the contract has no page load, in a `frame` or an `embed`: browsers show the page there all the same.
         """
-        pages, keeps = self._desk.pages, self._rules().keeps_fragments
+        pages, keeps = self._desk.pages.of(tenant), self._rules().keeps_fragments
         page = pages.break_out(language=language(head), link=link, keep_fragment=keeps)
         if is_page_load(head):
             return respond(page)

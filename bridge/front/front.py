@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Collection, Mapping
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
+from bridge.audit import Audit
 from bridge.errors import Code, Refusal, StateError
 from bridge.exchange import Answer, Decision, Forward, Head, Whose
 from bridge.front import queries
@@ -30,7 +31,7 @@ from bridge.front.targets import deep_link, quoted, relay_target
 from bridge.front.waiting import Waiting
 from bridge.gate.gate import Gate
 from bridge.launches.launches import Launches
-from bridge.pages import ORGANIZATIONS, RefusalLinks, reference
+from bridge.pages import ORGANIZATIONS, RefusalLinks
 from bridge.proxy.headers import HeaderPolicy
 from bridge.session.sessions import Entry, session_name
 from bridge.settings.model import Configuration, Tenant
@@ -57,6 +58,7 @@ class Front:
         completions: Completions,
         waiting: Waiting,
         launches: Launches,
+        audit: Audit,
     ) -> None:
         self.rules = Rules(configuration, desk.cookies)
         self.refusals = Refusals(desk.pages, launches)
@@ -68,6 +70,7 @@ class Front:
         self._policy = policy
         self._completions = completions
         self._waiting = waiting
+        self._audit = audit
         self._bridge: Answer | None = None
         self._nobody: dict[Whose, tuple[float, Forward]] = {}
 
@@ -91,7 +94,7 @@ class Front:
         """See `bridge.exchange.Decider`."""
         if refusal.code in OF_THE_PLATFORM and (cookie := self._desk.session_cookie(head)):
             self._landing.unanswered(session_name(cookie), refusal)
-        return self.refusals.answer(head, refusal, links=self._links(head, refusal))
+        return self.refusals.answer(head, refusal, host=self._host(head), links=self._links(head, refusal))
 
     async def standing(self, sessions: Collection[str]) -> Mapping[str, float]:
         """See `bridge.exchange.Decider`."""
@@ -115,12 +118,17 @@ class Front:
         course = queries.course(match, head.method, head.query)
         cookie = self._desk.session_cookie(head)
         entry = self._desk.sessions.cached(cookie) if cookie else None
-        if entry and _belongs(entry, place) and (forward := entry.forwards.get(course)):
+        if (
+            entry
+            and _belongs(entry, place)
+            and (forward := entry.forwards.get(course))
+            and (entry.launch is None or not self._landing.awaited(head, entry, course))
+        ):
             return self._switch(head, place, entry) or self._watched(forward, head, entry, course, met)
         return self._look_up(head, place, match, course, met)
 
     async def _look_up(self, head: Head, place: Place, match: Match, course: str | None, met: Met | None) -> Decision:
-        entry = None
+        entry, begun = None, time.monotonic()
         try:
             try:
                 entry = await self._desk.session(head)
@@ -129,19 +137,19 @@ class Front:
                     return self._for_nobody("anonymous") if match.access == "optional" else self._log_in(head, place)
                 if asked := self._switch(head, place, entry):
                     return asked
-                return await self._let_in(head, entry, course, met)
+                begun = time.monotonic()
+                return await self._let_in(head, entry, course, met, begun)
             except StateError as error:
                 raise Refusal(Code.USER_UNKNOWN, str(error)) from error
         except Refusal as refusal:
-            return Answer(await self._refuse_learner(head, refusal, entry, course))
+            return Answer(await self._refuse_learner(head, refusal, entry, course, begun))
 
-    async def _let_in(self, head: Head, entry: Entry, course: str | None, met: Met | None) -> Forward:
-        begun = time.monotonic()
+    async def _let_in(self, head: Head, entry: Entry, course: str | None, met: Met | None, begun: float) -> Forward:
         forward = self._watched(await self._admit(entry, course), head, entry, course, met)
-        if not self._landing.awaited(head, entry):
+        if not self._landing.awaited(head, entry, course):
             return forward
         access = entry.accesses.get(course) if course is not None else None
-        return self._landing.let_in(entry, forward, access, round((time.monotonic() - begun) * 1000))
+        return self._landing.let_in(entry, forward, access, _since(begun))
 
     async def _admit(self, entry: Entry, course: str | None) -> Forward:
         entry.confirm()
@@ -168,6 +176,7 @@ class Front:
     async def _enter(self, entry: Entry, course: str) -> Access:
         access = await self._gate.check(entry.tenant, entry.person, course)
         self._waiting.admitted(entry, course)
+        self._audit.let_in(entry, access)
         return access
 
     def _watched(self, forward: Forward, head: Head, entry: Entry, course: str | None, met: Met | None) -> Forward:
@@ -195,7 +204,7 @@ class Front:
         here = deep_link(head.target)
         if not is_page_load(head):
             if fills_frame(head):
-                return Answer(self.doorway.break_out(head, here))
+                return Answer(self.doorway.break_out(head, here, place.tenant))
             raise Refusal(Code.LOGIN_REQUIRED, "no live session, and not a page load")
         discovered = self.rules.discover(head, place)
         if discovered is None:
@@ -223,8 +232,8 @@ class Front:
     def ask_to_switch(self, head: Head, entry: Entry, wanted: Tenant, next: str) -> Response:
         """The page that asks before a session is replaced; a form must not be framed, so in a frame the way out."""
         if is_framed(head):
-            return self.doorway.break_out(head, self.doorway.same_link(head, wanted, next))
-        page = self._desk.pages.switch(
+            return self.doorway.break_out(head, self.doorway.same_link(head, wanted, next), entry.tenant)
+        page = self._desk.pages.of(entry.tenant).switch(
             current=entry.tenant.name,
             other=wanted.name,
             action=self.rules.login_url(wanted),
@@ -239,19 +248,21 @@ class Front:
             raise Refusal(Code.HOST_UNKNOWN, "the Host header names none of our hosts")
         return Answer(redirect(self.rules.configuration.service.public_url + quoted(head.target), 307))
 
-    async def _refuse_learner(self, head: Head, refusal: Refusal, entry: Entry | None, course: str | None) -> Response:
-        wait, words = None, None
+    async def _refuse_learner(
+        self, head: Head, refusal: Refusal, entry: Entry | None, course: str | None, begun: float
+    ) -> Response:
+        wait = None
         if entry and not head.rehearsal:
-            if self._landing.awaited(head, entry):
-                self._landing.refused(entry, refusal, course)
+            if self._landing.awaited(head, entry, course):
+                self._landing.refused(entry, refusal, course, _since(begun))
             if course and refusal.code is Code.NOT_ENROLLED:
-                words = refusal.reference or reference()
-                wait = await self._waiting.refused(entry, course, words)
+                wait = await self._waiting.refused(entry, course, refusal.reference)
         return self.refusals.answer(
             head,
             refusal,
-            reference=words,
+            reference=wait.reference if wait else None,
             tenant=entry.tenant if entry else None,
+            host=self._host(head),
             user_id=entry.row.user_id if entry else None,
             course=course,
             again=wait is not None and wait.again,
@@ -259,6 +270,15 @@ class Front:
             look_again_after=wait.seconds if wait else None,
             usual=wait.usual if wait else None,
         )
+
+    def _host(self, head: Head) -> Tenant | None:
+        """Whose pages a browser expects: those of the host's tenant, or of its session's."""
+        place = self.rules.places.at(head.get(b"host"))
+        if place and place.tenant:
+            return place.tenant
+        cookie = self._desk.session_cookie(head)
+        entry = self._desk.sessions.cached(cookie) if cookie else None
+        return entry.tenant if entry else None
 
     def _links(self, head: Head, refusal: Refusal) -> RefusalLinks:
         """Whatever may be asked again without changing anything leads to itself, a form that came late to its page."""
@@ -286,6 +306,11 @@ class Front:
 def _belongs(entry: Entry, place: Place) -> bool:
     """On a tenant's own host, only that tenant's sessions count."""
     return place.tenant is None or place.tenant.slug == entry.tenant.slug
+
+
+def _since(begun: float) -> int:
+    """Milliseconds since a moment of `time.monotonic`."""
+    return round((time.monotonic() - begun) * 1000)
 
 
 def _not_mounted() -> Answer:

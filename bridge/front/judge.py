@@ -75,7 +75,7 @@ class Judge:
             renewed = await self._renewed(tenant) if refusal.check == NO_KEY_FITS else None
             if renewed is None:
                 raise
-        log.info("saml_message_judged_again", tenant=tenant.slug)
+        log.info("saml_message_rejudged", tenant=tenant.slug)
         return await turns.take(partial(work, renewed))
 
     async def _renewed(self, tenant: Tenant) -> Tenant | None:
@@ -89,7 +89,13 @@ def _verify(
     response: str, request_id: str | None, posted_to: str, keys: HeldKeys, progress: Progress, tenant: Tenant
 ) -> Assertion:
     progress.again()
-    expectation = Expectation(
+    expected = expectation(tenant, request_id, posted_to, keys)
+    return verify(response, expected, now=datetime.now(UTC), progress=progress)
+
+
+def expectation(tenant: Tenant, request_id: str | None, posted_to: str, keys: HeldKeys) -> Expectation:
+    """What a response must fit that was posted to one of the tenant's two ACS URLs."""
+    return Expectation(
         provider=tenant.provider,
         party=tenant.party,
         request_id=request_id,
@@ -99,7 +105,6 @@ def _verify(
         accept_sha1=tenant.saml.accept_sha1,
         posted_to=posted_to,
     )
-    return verify(response, expectation, now=datetime.now(UTC), progress=progress)
 
 
 def _read_logout(message: LogoutMessage, tenant: Tenant) -> LogoutRequest | LogoutAnswer:

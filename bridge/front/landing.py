@@ -1,7 +1,8 @@
 """The first page after a login, with which a launch ends: let in, or refused.
 
-A session knows the launch that it began with until somebody has said how that went on. Whoever is the first to decide
-about a page load with the session does.
+A session knows the launch that it began with until the platform has answered it. Whoever is the first to decide about a
+page load with the session says how it went on. A refusal is not the end of it: who comes back for the same page, by
+themselves or because that page looks again, is let in after all, or refused under the same reference.
 """
 
 from __future__ import annotations
@@ -13,11 +14,10 @@ from cachetools import TTLCache
 
 from bridge.errors import Refusal
 from bridge.exchange import Forward, Head, Header, Witness
-from bridge.front.requests import is_page_load, is_prefetched
+from bridge.front.requests import is_page_load
 from bridge.launches.launches import Launches
-from bridge.launches.trail import StepName, step
+from bridge.launches.trail import LONGEST_REASON, StepName, step
 from bridge.session.sessions import Entry
-from bridge.settings.model import Tenant
 from bridge.stamp.identity import Access
 from bridge.store.engine import now_ms
 from bridge.store.launches import FORWARDED, Finish
@@ -31,9 +31,8 @@ class Arrived:
     """The witness of the answer that a launch ends with; `other` hears of it as well."""
 
     landing: Landing
-    id: str
-    session: str
-    tenant: Tenant
+    launch: str
+    entry: Entry
     access: Access | None
     steps: tuple[str, ...]
     since: int
@@ -58,9 +57,12 @@ class Landing:
         self._launches = launches
         self._arrived: TTLCache[str, Arrived] = TTLCache(REMEMBERED, UNANSWERED_SECONDS)
 
-    def awaited(self, head: Head, entry: Entry) -> bool:
-        """Whether this request decides how the session's launch goes on."""
-        return entry.launch is not None and is_page_load(head) and not is_prefetched(head)
+    def awaited(self, head: Head, entry: Entry, course: str | None) -> bool:
+        """Whether this request decides how the session's launch goes on: a page load, the first or for the same page.
+
+        `course` stands for the page.
+        """
+        return entry.launch is not None and entry.awaits in (None, course or "") and is_page_load(head)
 
     def let_in(self, entry: Entry, forward: Forward, access: Access | None, gate_ms: int) -> Forward:
         """The same decision, of whose answer the launch hears."""
@@ -69,30 +71,27 @@ class Landing:
         if access:
             facts = {"course": access.course, "enrollment": access.enrollment, "gate": access.gate}
             steps.append(step("gate", "passed", gate_ms, **facts))
-        arrived = Arrived(
-            self, entry.launch, entry.row.digest, entry.tenant, access, tuple(steps), now_ms(), forward.witness
-        )
+        arrived = Arrived(self, entry.launch, entry, access, tuple(steps), now_ms(), forward.witness)
         entry.launch = None
         self._arrived[entry.row.digest] = arrived
         return replace(forward, witness=arrived)
 
     def answered(self, arrived: Arrived, status: int | None) -> None:
         """The platform has answered; None where another proxy forwards and nobody hears with what."""
-        self._arrived.pop(arrived.session, None)
+        self._arrived.pop(arrived.entry.row.digest, None)
         self._finish(arrived, FORWARDED, step("forwarded", "passed", now_ms() - arrived.since, status=status), status)
 
     def unanswered(self, session: str, refusal: Refusal) -> None:
         """Something went wrong in forwarding a request of a session, by its name."""
         if arrived := self._arrived.pop(session, None):
-            facts = {"code": str(refusal.code), "reason": refusal.reason}
-            last = step("forwarded", "failed", now_ms() - arrived.since, **facts)
+            last = _failed("forwarded", now_ms() - arrived.since, refusal)
             self._finish(arrived, str(refusal.code), last, refusal.status, refusal.reason)
-            refusal.reference = arrived.id.partition(".")[0]
+            _goes_on(arrived.entry, arrived.launch, refusal, arrived.access.course if arrived.access else None)
 
     def _finish(self, arrived: Arrived, outcome: str, last: str, status: int | None, reason: str | None = None) -> None:
         access = arrived.access
         finish = Finish(
-            arrived.id,
+            arrived.launch,
             now_ms(),
             outcome,
             ", ".join((*arrived.steps, last)),
@@ -102,27 +101,40 @@ class Landing:
             gate=access.gate if access else None,
             http_status=status,
         )
-        self._launches.finished(arrived.tenant, finish)
+        self._launches.finished(arrived.entry.tenant, finish)
 
-    def refused(self, entry: Entry, refusal: Refusal, course: str | None) -> None:
-        """The launch ends with a refusal, which takes its reference."""
+    def refused(self, entry: Entry, refusal: Refusal, course: str | None, gate_ms: int) -> None:
+        """The refusal takes the launch's reference, which tells of it."""
         assert entry.launch
-        name: StepName = "gate" if course is not None else "returned"
-        failed = step(name, "failed", None, code=str(refusal.code), reason=refusal.reason, course=course)
-        steps = ", ".join((_returned(entry), failed)) if course is not None else failed
+        if course is None:
+            steps = [_failed("returned", _since_sign_in(entry), refusal)]
+        else:
+            steps = [_returned(entry), _failed("gate", gate_ms, refusal, course=course)]
         finish = Finish(
             entry.launch,
             now_ms(),
             str(refusal.code),
-            steps,
+            ", ".join(steps),
             reason=refusal.reason,
             course=course,
             http_status=refusal.status,
         )
-        refusal.reference = entry.launch.partition(".")[0]
-        entry.launch = None
         self._launches.finished(entry.tenant, finish)
+        _goes_on(entry, entry.launch, refusal, course)
+
+
+def _goes_on(entry: Entry, launch: str, refusal: Refusal, course: str | None) -> None:
+    entry.launch, entry.awaits = launch, course or ""
+    refusal.reference = launch.partition(".")[0]
+
+
+def _failed(name: StepName, ms: int | None, refusal: Refusal, **facts: str) -> str:
+    return step(name, "failed", ms, code=str(refusal.code), reason=refusal.reason[:LONGEST_REASON], **facts)
 
 
 def _returned(entry: Entry) -> str:
-    return step("returned", "passed", max(now_ms() - entry.row.created_at, 0))
+    return step("returned", "passed", _since_sign_in(entry))
+
+
+def _since_sign_in(entry: Entry) -> int:
+    return max(now_ms() - entry.row.created_at, 0)

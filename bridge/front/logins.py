@@ -22,7 +22,7 @@ from bridge.front.underway import LIFETIME_SECONDS, Login, Underway
 from bridge.keys.custody import HeldKeys
 from bridge.launches.launches import Launches
 from bridge.launches.trail import Found
-from bridge.pages import ORGANIZATIONS, Pages
+from bridge.pages import ORGANIZATIONS, Looks
 from bridge.saml.request import authn_request
 from bridge.session.sessions import session_name
 from bridge.session.tokens import Tokens
@@ -33,7 +33,7 @@ class Logins:
     """Starts logins and recognises their answers."""
 
     def __init__(
-        self, secrets: Sequence[str], cookies: Cookies, pages: Pages, keys: HeldKeys, launches: Launches
+        self, secrets: Sequence[str], cookies: Cookies, pages: Looks, keys: HeldKeys, launches: Launches
     ) -> None:
         self._relay = Tokens(secrets, "relay state")
         self._underway = Underway(secrets, cookies)
@@ -71,7 +71,7 @@ class Logins:
         sent = request.send
         if sent.fields is None:
             return redirect(sent.url, headers=kept)
-        page = self._pages.post_form(
+        page = self._pages.of(tenant).post_form(
             language=language(head), action=sent.url, fields=sent.fields, framed=cookies.framed
         )
         return respond(page, headers=kept)

@@ -14,7 +14,7 @@ from bridge.errors import Code, Refusal, SamlRefusal
 from bridge.exchange import Head
 from bridge.front.requests import is_page_load, language, wants_page
 from bridge.launches.launches import Launches
-from bridge.pages import MEDIA_TYPE, Page, Pages, RefusalLinks, problem
+from bridge.pages import MEDIA_TYPE, Looks, Page, RefusalLinks, problem
 from bridge.pages import reference as new_reference
 from bridge.settings.model import Tenant
 
@@ -24,7 +24,7 @@ log = structlog.get_logger()
 class Refusals:
     """Answers for refusals."""
 
-    def __init__(self, pages: Pages, launches: Launches) -> None:
+    def __init__(self, pages: Looks, launches: Launches) -> None:
         self._pages = pages
         self._launches = launches
 
@@ -35,6 +35,7 @@ class Refusals:
         *,
         reference: str | None = None,
         tenant: Tenant | None = None,
+        host: Tenant | None = None,
         user_id: str | None = None,
         course: str | None = None,
         again: bool = False,
@@ -47,7 +48,8 @@ class Refusals:
 
         `again` says that the same was refused to the same person before, who is looking again.
         `look_again_after`, in seconds, is said to programs as well; a page does so by itself only where it was loaded,
-        as a form that was sent is not to be sent again. `usual` is for the page (`Pages.refusal`).
+        as a form that was sent is not to be sent again. `usual` is for the page (`Pages.refusal`). `host` is whose look
+        the page has where the refusal is no tenant's.
         """
         words = refusal.reference or reference or new_reference()
         if not head.rehearsal:
@@ -59,11 +61,12 @@ class Refusals:
             own.append(("Retry-After", str(look_again_after)))
         if not wants_page(head):
             return _problem(refusal, words, own)
-        name, spoken = tenant.name if tenant else None, language(head)
+        host = tenant or host
+        pages, name, spoken = self._pages.of(host), host.name if host else None, language(head)
         if refusal.code is Code.LOGIN_REQUIRED:
-            page = self._pages.post_expired(reference=words, language=spoken, tenant_name=name, links=links)
+            page = pages.post_expired(reference=words, language=spoken, tenant_name=name, links=links)
         else:
-            page = self._pages.refusal(
+            page = pages.refusal(
                 refusal.code,
                 reference=words,
                 language=spoken,
@@ -115,7 +118,7 @@ def _problem(refusal: Refusal, words: str, headers: Sequence[tuple[str, str]]) -
 def _log(head: Head, refusal: Refusal, words: str, tenant: Tenant | None) -> None:
     facts = {"check": refusal.check} if isinstance(refusal, SamlRefusal) else {}
     log.info(
-        "refused",
+        "request_refused",
         code=str(refusal.code),
         status=refusal.status,
         reference=words,

@@ -83,7 +83,7 @@ class SingleLogout:
         said = await self._judge.read_logout(message, tenant)
         if isinstance(said, LogoutRequest):
             return await self._obey(head, tenant, said)
-        return self._conclude(head, said, begun)
+        return self._conclude(head, tenant, said, begun)
 
     async def logout(self, request: Request, head: Head) -> Response:
         """End the session here, then the IdP's own where the tenant says so.
@@ -102,18 +102,18 @@ class SingleLogout:
         dropped = self._dropped(head)
         if ended and request.method != "HEAD" and navigates(head) and self._rules().is_login_place(head, ended.tenant):
             return await self._ask_idp(head, ended, dropped)
-        return self._logged_out(head, dropped)
+        return self._logged_out(head, ended.tenant if ended else None, dropped)
 
     async def _ask_idp(self, head: Head, ended: AtIdp, dropped: list[tuple[str, str]]) -> Response:
         tenant = ended.tenant
         try:
             asked = await self._turns.take(partial(self._request, ended))
         except (MetadataError, StateError) as error:
-            log.warning("idp_not_told_of_logout", tenant=tenant.slug, reason=str(error))
-            return self._logged_out(head, dropped)
+            log.warning("idp_logout_not_sent", tenant=tenant.slug, reason=str(error))
+            return self._logged_out(head, tenant, dropped)
         state = self._state.dump(asdict(Begun(tenant.slug, asked.id)))
         kept = self._desk.cookies.within(head, tenant).write(LOGOUT, state, LIFETIME_SECONDS, "None")
-        return self._send(head, asked.send, [*dropped, kept])
+        return self._send(head, tenant, asked.send, [*dropped, kept])
 
     def _request(self, ended: AtIdp) -> OutgoingRequest:
         tenant, now, key = ended.tenant, datetime.now(UTC), self._keys.signing(ended.tenant)
@@ -130,15 +130,15 @@ class SingleLogout:
         except StateError as error:
             log.warning("idp_logout_failed", tenant=tenant.slug, reason=str(error))
             ended, obeyed = frozenset[str](), False
-        log.info("logged_out_by_idp", tenant=tenant.slug, sessions=len(ended), obeyed=obeyed)
+        log.info("idp_logout_received", tenant=tenant.slug, sessions=len(ended), obeyed=obeyed)
         cookie = self._desk.session_cookie(head)
         dropped = self._dropped(head) if cookie and session_name(cookie) in ended else []
         try:
             answer = await self._turns.take(partial(self._answer, tenant, request, obeyed))
         except (MetadataError, StateError) as error:
             log.warning("idp_logout_not_answered", tenant=tenant.slug, reason=str(error))
-            return self._logged_out(head, dropped)
-        return self._send(head, answer, dropped)
+            return self._logged_out(head, tenant, dropped)
+        return self._send(head, tenant, answer, dropped)
 
     def _answer(self, tenant: Tenant, request: LogoutRequest, obeyed: bool) -> Outgoing:
         return logout_response(
@@ -152,13 +152,13 @@ class SingleLogout:
             success=obeyed,
         )
 
-    def _conclude(self, head: Head, answer: LogoutAnswer, begun: Begun | None) -> Response:
+    def _conclude(self, head: Head, tenant: Tenant, answer: LogoutAnswer, begun: Begun | None) -> Response:
         """The end of a logout that began here. The cookie stays, so that a reload shows the same page again."""
         if begun is None or answer.in_response_to != begun.request_id:
             raise SamlRefusal(
                 Code.SAML_REJECTED, "in_response_to", "the LogoutResponse answers another request than this browser's"
             )
-        return self._logged_out(head, elsewhere=answer.success)
+        return self._logged_out(head, tenant, elsewhere=answer.success)
 
     def _begun(self, head: Head, tenant: Tenant) -> Begun | None:
         """The logout that this browser began with the tenant, if it did so lately."""
@@ -169,10 +169,10 @@ class SingleLogout:
         """The Set-Cookies that end the session's cookie, of a frame's own too."""
         return [self._desk.cookies.drop(SESSION), *self._desk.cookies.drops_framed(head, SESSION)]
 
-    def _send(self, head: Head, message: Outgoing, cookies: Sequence[tuple[str, str]]) -> Response:
+    def _send(self, head: Head, tenant: Tenant, message: Outgoing, cookies: Sequence[tuple[str, str]]) -> Response:
         if message.fields is None:
             return redirect(message.url, headers=cookies)
-        page = self._desk.pages.post_form(
+        page = self._desk.pages.of(tenant).post_form(
             language=language(head),
             action=message.url,
             fields=message.fields,
@@ -182,9 +182,14 @@ class SingleLogout:
         return respond(page, headers=cookies)
 
     def _logged_out(
-        self, head: Head, cookies: Sequence[tuple[str, str]] = (), *, elsewhere: bool | None = None
+        self,
+        head: Head,
+        tenant: Tenant | None,
+        cookies: Sequence[tuple[str, str]] = (),
+        *,
+        elsewhere: bool | None = None,
     ) -> Response:
-        page = self._desk.pages.logged_out(language=language(head), sign_in="/", elsewhere=elsewhere)
+        page = self._desk.pages.of(tenant).logged_out(language=language(head), sign_in="/", elsewhere=elsewhere)
         return respond(page, headers=cookies)
 
 

@@ -9,6 +9,7 @@ from cachetools import TTLCache
 
 from bridge.errors import StateError
 from bridge.gate.misses import Misses
+from bridge.pages import reference as new_reference
 from bridge.session.sessions import Entry
 
 LOOK_AGAIN_SECONDS = (20, 45, 65, 120, 300)
@@ -20,12 +21,13 @@ REMEMBERED = 20_000
 class Wait:
     """When to look again, in seconds, and how long an assignment of this customer usually takes, if that is known.
 
-    `again` says that this was not the first look.
+    `reference` is that of the first look; `again` says that this was not it.
     """
 
     seconds: int
     usual: timedelta | None
-    again: bool = False
+    reference: str
+    again: bool
 
 
 class Waiting:
@@ -33,19 +35,21 @@ class Waiting:
 
     def __init__(self, misses: Misses) -> None:
         self._misses = misses
-        self._looks: TTLCache[tuple[str, str], int] = TTLCache(REMEMBERED, LOOK_AGAIN_SECONDS[-1] * 2)
+        self._looks: TTLCache[tuple[str, str], tuple[int, str]] = TTLCache(REMEMBERED, LOOK_AGAIN_SECONDS[-1] * 2)
 
-    async def refused(self, entry: Entry, course: str, reference: str) -> Wait:
-        """`not_enrolled` was said to the session's learner."""
+    async def refused(self, entry: Entry, course: str, reference: str | None) -> Wait:
+        """`not_enrolled` was said to the session's learner; `reference` is that of the launch which tells of it."""
         key = (entry.row.digest, course)
-        looks = self._looks[key] = self._looks.get(key, 0) + 1
+        looked, first = self._looks.get(key, (0, ""))
+        looks, reference = looked + 1, reference or first or new_reference()
+        self._looks[key] = looks, reference
         if entry.person:
             self._misses.refused(entry.tenant, entry.person, course, reference)
         try:
             usual = await self._misses.usual(entry.tenant)
         except StateError:
             usual = None
-        return Wait(LOOK_AGAIN_SECONDS[min(looks, len(LOOK_AGAIN_SECONDS)) - 1], usual, again=looks > 1)
+        return Wait(LOOK_AGAIN_SECONDS[min(looks, len(LOOK_AGAIN_SECONDS)) - 1], usual, reference, again=looks > 1)
 
     def admitted(self, entry: Entry, course: str) -> None:
         """The gate is open."""

@@ -71,7 +71,7 @@ class Webhooks:
         outcome = await hints.take(self._store, webhook, tenants)
         tenant = tenants.get(webhook.integration_id or "")
         log.info(
-            "webhook",
+            "webhook_received",
             type=webhook.type,
             integration=webhook.integration_id,
             tenant=tenant.slug if tenant else None,

@@ -10,6 +10,7 @@ from bridge.directory.freshness import freshness, since
 from bridge.directory.live import Live
 from bridge.errors import Code, KomboError, Refusal
 from bridge.kombo.client import askable
+from bridge.launches.redaction import redacted
 from bridge.settings.model import Tenant
 from bridge.store import integrations, lookups
 from bridge.store.engine import Store
@@ -39,19 +40,19 @@ class People:
         Kombo cannot be asked, be it only as another process is asking, nobody can say, and a program that is told 404
         does not ask again.
         """
-        integration = tenant.integration_id
+        integration, shown = tenant.integration_id, _shown(remote_id)
         people = await self._store.read(lambda c: lookups.people_by_remote_id(c, integration, remote_id))
         if not people and askable(remote_id):
             try:
                 people = await self._live.people(tenant, "remote_id", remote_id)
             except KomboError as error:
-                reason = f"the remote id {remote_id!r} is not in the directory, and Kombo cannot be asked: {error}"
+                reason = f"the remote id {shown} is not in the directory, and Kombo cannot be asked: {error}"
                 raise Refusal(Code.USER_UNKNOWN, reason) from error
         if not people:
-            raise await self._nobody(tenant, f"the remote id {remote_id!r}")
+            raise await self._nobody(tenant, f"the remote id {shown}")
         candidates = [person for person in people if person.active] or people
         if len(candidates) > 1:
-            reason = f"{len(candidates)} Kombo users of {integration} have the remote id {remote_id!r}"
+            reason = f"{len(candidates)} Kombo users of {integration} have the remote id {shown}"
             raise Refusal(Code.USER_AMBIGUOUS, reason, status=409)
         return candidates[0]
 
@@ -63,3 +64,8 @@ class People:
             return Refusal(Code.USER_UNMATCHED, f"{named} is no Kombo user's of {integration}", status=404)
         reason = f"nobody can say now whose {named} is: the users of {integration} are {since(known_at)}"
         return Refusal(Code.USER_UNKNOWN, reason)
+
+
+def _shown(remote_id: str) -> str:
+    """An id may stand in the log; some LMSs take people's addresses for ids, and those may not."""
+    return redacted(remote_id) if "@" in remote_id else repr(remote_id)

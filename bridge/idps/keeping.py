@@ -69,7 +69,7 @@ class Keeping:
         try:
             fetched = await self._fetcher.fetch(source.url, kept.etag if former else None)
             document = former if fetched.document is None else fetched.document
-            metadata = await asyncio.to_thread(_judged, document or b"", source)
+            metadata = await asyncio.to_thread(judged, document or b"", source)
         except (FetchError, MetadataError) as error:
             return await self._failed(kept, str(error), plan)
         entity_id = metadata.provider.entity_id
@@ -118,7 +118,8 @@ def pause(failures: int, *, first: bool) -> timedelta:
     return min(shortest * (1 << min(failures - 1, 10)), LAST_RETRY) * _chance.uniform(0.8, 1)
 
 
-def _judged(document: bytes, source: MetadataUrl) -> Metadata:
+def judged(document: bytes, source: MetadataUrl) -> Metadata:
+    """What a document of a source says; raises `MetadataError` where it cannot be used, or has expired."""
     metadata = usable(document, source)
     if metadata.valid_until and has_expired(metadata.valid_until, datetime.now(UTC)):
         raise MetadataError(expired_since(metadata.valid_until))
@@ -150,7 +151,7 @@ def _tell(kept: Kept, renewal: Renewal, metadata: Metadata | None = None) -> Non
     """Say what is news in the log, once."""
     about = {"tenant": kept.tenant, "url": kept.url}
     if kept.failed and renewal.outcome is not Outcome.FAILED:
-        log.info("metadata_comes_again", **about)
+        log.info("metadata_recovered", **about)
     if not renewal.news:
         return
     match renewal.outcome:

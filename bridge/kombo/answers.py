@@ -126,7 +126,7 @@ def read_page(operation: str, data: msgspec.Raw, row: type[T]) -> Page[T]:
         except _UNREADABLE as error:
             reasons.append(str(error))
     if reasons:
-        log.warning("kombo_rows_unreadable", operation=operation, count=len(reasons), first_reason=reasons[0])
+        log.warning("kombo_rows_skipped", operation=operation, count=len(reasons), first_reason=reasons[0])
     return Page(rows, unreadable=len(reasons), next=frame.next or None)
 
 

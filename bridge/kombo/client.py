@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import httpx
 import msgspec
@@ -28,6 +28,13 @@ PAGE_SIZE = 250
 MAX_PAGES = 40_000
 """Ten million rows: no customer has more, so a list that goes on is a cursor that never ends."""
 MAX_LOOK_UP_PAGES = 20
+
+Model = Literal["users", "courses", "progressions"]
+_PATHS: Mapping[Model, str] = {
+    "users": "/lms/users",
+    "courses": "/lms/courses",
+    "progressions": "/lms/course-progressions",
+}
 
 
 def askable(value: str) -> bool:
@@ -62,32 +69,32 @@ class KomboClient:
         self, *, updated_after: datetime | None = None, include_deleted: bool = False, cursor: str | None = None
     ) -> AsyncIterator[Page[User]]:
         """Everybody, page by page; anonymised people come only with `include_deleted`."""
-        return self._list("/lms/users", User, _list_query(updated_after, include_deleted), cursor)
+        return self._list(_PATHS["users"], User, _list_query(updated_after, include_deleted), cursor)
 
     def courses(
         self, *, updated_after: datetime | None = None, include_deleted: bool = False, cursor: str | None = None
     ) -> AsyncIterator[Page[Course]]:
         """Every course with its revisions; a change of a revision counts as one of its course."""
-        return self._list("/lms/courses", Course, _list_query(updated_after, include_deleted), cursor)
+        return self._list(_PATHS["courses"], Course, _list_query(updated_after, include_deleted), cursor)
 
     def progressions(
         self, *, updated_after: datetime | None = None, include_deleted: bool = False, cursor: str | None = None
     ) -> AsyncIterator[Page[Progression]]:
         """Every progression. Whether a change of its user or course counts as its own, Kombo's documents contradict."""
-        return self._list("/lms/course-progressions", Progression, _list_query(updated_after, include_deleted), cursor)
+        return self._list(_PATHS["progressions"], Progression, _list_query(updated_after, include_deleted), cursor)
 
     async def users_by_remote_id(self, remote_id: str, *, deadline: float) -> Sequence[User]:
         """Live people with this LMS-side id. Raises `ValueError` where it is not `askable`."""
-        return await self._look_up("/lms/users", User, {"remote_ids": remote_id}, deadline)
+        return await self._look_up(_PATHS["users"], User, {"remote_ids": remote_id}, deadline)
 
     async def users_by_email(self, email: str, *, deadline: float) -> Sequence[User]:
         """Live people with this work email, whatever its case; addresses are not unique. Errors as above."""
-        return await self._look_up("/lms/users", User, {"work_emails": email}, deadline)
+        return await self._look_up(_PATHS["users"], User, {"work_emails": email}, deadline)
 
     async def progressions_of(self, user_id: str, course_id: str, *, deadline: float) -> Sequence[Progression]:
         """Progressions of one person in any revision of one course, both by Kombo id. Errors as above."""
         query = {"user_ids": user_id, "course_ids": course_id}
-        return await self._look_up("/lms/course-progressions", Progression, query, deadline)
+        return await self._look_up(_PATHS["progressions"], Progression, query, deadline)
 
     async def enroll(self, user_id: str, course_revision_id: str, *, deadline: float | None = None) -> Progression:
         """Enrol in a revision (not a course). Either id may be `remote:` and the LMS-side one."""
@@ -124,6 +131,11 @@ class KomboClient:
     async def integration(self) -> Integration:
         """The integration's own state and what can be read and done through it."""
         return await self._read(Integration, "/integrations/{}", self._integration_id)
+
+    async def try_to_read(self, model: Model) -> None:
+        """Ask for one row of a list at most and forget it; raises as the lists do where they may not be read."""
+        path, query = _PATHS[model], _list_query(None, False) | {"page_size": "1"}
+        await self._page(path, msgspec.Raw, query, None, _in(self._patience.page))
 
     async def _list(
         self, path: str, row: type[T], query: Mapping[str, str], cursor: str | None

@@ -150,10 +150,11 @@ class Customer(msgspec.Struct, frozen=True):
 
 
 class Capability(msgspec.Struct, frozen=True):
-    """A model that can be read (`lms_users`) or an action that can be taken (`lms_create_course_progression`)."""
+    """A model that can be read (`lms_users`), one of its `fields`, or an action that can be taken."""
 
     id: Line
     is_available: bool = False
+    fields: tuple[Capability, ...] = ()
 
 
 class Integration(msgspec.Struct, frozen=True):

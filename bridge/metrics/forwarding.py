@@ -25,6 +25,8 @@ def measured(tallies: Tallies) -> Iterator[Metric]:
     yield counter(
         "received_bytes", "Bytes of requests' bodies and through tunnels from clients.", counts[slots.RECEIVED]
     )
+    yield gauge("workers", "Processes that serve.", counts[slots.WORKERS])
+    yield counter("audit_lines_lost", "Lines that the audit log's file did not take.", counts[slots.AUDIT_LOST])
     yield counter("request_log_dropped", "Requests' log lines that there was no room for.", counts[slots.DROPPED])
 
 

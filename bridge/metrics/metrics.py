@@ -8,7 +8,7 @@ together in `bridge.tallies`.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -18,7 +18,8 @@ from sqlalchemy import Connection
 
 from bridge.errors import StateError
 from bridge.keys.custody import HeldKeys
-from bridge.metrics import directory, forwarding, idps, misses, outbox
+from bridge.metrics import directory, forwarding, idps, launches, misses, outbox
+from bridge.metrics import keys as own_keys
 from bridge.metrics.families import gauge
 from bridge.settings.model import Configuration
 from bridge.store.engine import Store
@@ -28,7 +29,13 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 Part = Callable[[Connection, Configuration, datetime], Iterable[Metric]]
 
-OF_THE_STATE: tuple[Part, ...] = (idps.measured, directory.measured, outbox.measured, misses.measured)
+OF_THE_STATE: tuple[Part, ...] = (
+    launches.measured,
+    idps.measured,
+    directory.measured,
+    outbox.measured,
+    misses.measured,
+)
 """What each room reads off the state; each gets an aware time."""
 
 
@@ -44,7 +51,11 @@ class Metrics:
         self._tallies = tallies
 
     async def text(self, now: datetime | None = None) -> bytes:
-        """All of them as they are now, in the exposition format; without the state, what is known without it."""
+        """All of them as they are now, in the exposition format."""
+        return await asyncio.to_thread(generate_latest, _Found(await self.families(now)))
+
+    async def families(self, now: datetime | None = None) -> Sequence[Metric]:
+        """All of them as they are now; without the state, what is known without it."""
         configuration, moment = self._current(), now or datetime.now(UTC)
 
         def work(connection: Connection) -> list[Metric]:
@@ -54,14 +65,16 @@ class Metrics:
             found, up = await self._store.read(work), True
         except StateError:
             found, up = [], False
-        known = (
+        held = tuple(self._keys.held.values())
+        return (
             gauge("state_up", "Whether the state can be reached.", float(up)),
             gauge("tenants", "Tenants that are served.", len(configuration.tenants)),
             gauge("tenants_broken", "Tenants whose file has never been valid.", len(configuration.broken)),
-            *idps.certificates(configuration, tuple(self._keys.held.values()), moment),
+            *idps.certificates(configuration, held, moment),
+            *own_keys.ages(held, moment),
             *(forwarding.measured(self._tallies) if self._tallies else ()),
+            *found,
         )
-        return await asyncio.to_thread(generate_latest, _Found((*known, *found)))
 
 
 @dataclass(frozen=True, slots=True)

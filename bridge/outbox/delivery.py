@@ -64,7 +64,7 @@ class Delivery:
         except (KomboError, Unsendable) as error:
             return await self._failed(entry, judge(error))
         except Exception as error:
-            log.exception("outbox_entry_failed", tenant=entry.tenant, id=entry.id)
+            log.exception("outbox_entry_failed", tenant=entry.tenant, entry=entry.id)
             return await self._failed(entry, judge(error))
         return None
 
@@ -199,7 +199,7 @@ class Delivery:
         progression_id = found.progression_id if found else None
         now = now_ms()
         await self._write(lambda c: rows.settle(c, entry, now, code=ALREADY, progression_id=progression_id))
-        log.info("outbox_nothing_to_write", tenant=entry.tenant, id=entry.id, kind=entry.kind)
+        log.info("outbox_entry_skipped", tenant=entry.tenant, entry=entry.id, kind=entry.kind)
 
     async def _settle(self, entry: Entry, answer: _Answer | None = None, **values: str) -> None:
         def work(connection: Connection) -> None:
@@ -207,7 +207,7 @@ class Delivery:
             rows.settle(connection, entry, now_ms(), attempts=entry.attempts + 1, **values)
 
         await self._write(work)
-        log.info("outbox_delivered", tenant=entry.tenant, id=entry.id, kind=entry.kind)
+        log.info("outbox_entry_delivered", tenant=entry.tenant, entry=entry.id, kind=entry.kind)
 
     def _save(self, connection: Connection, entry: Entry, answer: _Answer | None) -> None:
         """Kombo answers with the whole progression: the gate sees it at once, whenever Kombo's lists will."""
@@ -220,7 +220,7 @@ class Delivery:
         said = {"attempts": attempts, "refused": refused, "code": verdict.code, "message": verdict.message}
         if verdict.fate is Fate.FINAL or refused >= self._pace.tries:
             await self._change(entry, state="dead", settled_at=now, **said)
-            log.warning("outbox_gave_up", tenant=entry.tenant, id=entry.id, kind=entry.kind, code=verdict.code)
+            log.warning("outbox_entry_given_up", tenant=entry.tenant, entry=entry.id, kind=entry.kind, code=verdict.code)
         else:
             rest = round(self._pace.rest(attempts, verdict.wait) * 1000)
             await self._change(entry, not_before=now + rest, **said)
@@ -238,7 +238,7 @@ class Delivery:
 
 
 def _misfit(entry: Entry, asked: Kind) -> Misfit:
-    log.error("kombo_answer_does_not_fit", tenant=entry.tenant, asked=asked, id=entry.id)
+    log.error("kombo_answer_rejected", tenant=entry.tenant, asked=asked, entry=entry.id)
     return Misfit(f"Kombo answered `{asked}` with a progression of somebody else, or of another course")
 
 

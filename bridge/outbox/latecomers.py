@@ -31,7 +31,7 @@ async def look_again(store: Store) -> None:
         for entry in found:
             if await store.read(partial(_shows, entry=entry)):
                 await store.write(partial(rows.unsettle, number=entry.number))
-                log.info("outbox_progression_shows", tenant=entry.tenant, id=entry.id)
+                log.info("outbox_entry_reopened", tenant=entry.tenant, entry=entry.id)
 
 
 def _shows(connection: Connection, entry: Entry) -> bool:

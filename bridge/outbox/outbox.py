@@ -73,7 +73,7 @@ class Outbox:
         now = now_ms()
         moment = now if completed_at is None else moment_ms(completed_at)
         if moment > now + CLOCKS_DIFFER_MS:
-            log.warning("completion_in_the_future", tenant=tenant.slug, user=person.id, course=course)
+            log.warning("completion_postdated", tenant=tenant.slug, user=person.id, course=course)
         wish = _Wish(
             "complete", tenant, person.id, course, source, min(moment, now), score, stated=completed_at is not None
         )

@@ -35,7 +35,7 @@ def raise_limit(limits: Limits) -> int:
             log.warning("descriptors_not_raised", soft=soft, wanted=wanted)
     if soft != resource.RLIM_INFINITY and soft < needed(limits):
         log.warning(
-            "descriptors_few",
+            "descriptors_limited",
             allowed=soft,
             needed=needed(limits),
             hint="raise the hard limit (ulimit -Hn, LimitNOFILE=), or lower `forwarding.connections` and"

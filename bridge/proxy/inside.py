@@ -56,6 +56,8 @@ class InsideProtocol(HttpToolsProtocol):
         self._last_read = True
         if self.cycle is None or self.cycle.response_complete:
             words = reference()
-            log.info("refused", code=str(refusal.code), status=refusal.status, reference=words, reason=refusal.reason)
+            log.info(
+                "request_refused", code=str(refusal.code), status=refusal.status, reference=words, reason=refusal.reason
+            )
             self.transport.write(refused(refusal, words))
         self.transport.close()

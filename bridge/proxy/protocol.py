@@ -281,7 +281,9 @@ class BridgeProtocol(RequestReader):
     def _say_malformed(self, refusal: Refusal) -> None:
         """Refuse what never became a request."""
         words, code = reference(), str(refusal.code)
-        log.info("refused", code=code, status=refusal.status, reference=words, reason=refusal.reason, peer=self._peer)
+        log.info(
+            "request_refused", code=code, status=refusal.status, reference=words, reason=refusal.reason, peer=self._peer
+        )
         self._last_read = True
         exchange, self._abandoned = self._abandoned, None
         if exchange is None:

@@ -47,16 +47,18 @@ RECEIVED = SENT + 1
 RETRIES = RECEIVED + 1
 TURNED_AWAY = RETRIES + 1
 DROPPED = TURNED_AWAY + 1
-CLIENTS = DROPPED + 1  # from here on, gauges
+AUDIT_LOST = DROPPED + 1
+CLIENTS = AUDIT_LOST + 1  # from here on, gauges
 TUNNELS = CLIENTS + 1
 UPSTREAM = TUNNELS + 1
 UPSTREAM_IDLE = UPSTREAM + 1
+WORKERS = UPSTREAM_IDLE + 1
 
 # The fractions: seconds.
 DURATION_SUM = 0  # by whose
 FIRST_BYTE_SUM = len(WHOSE)
 
-LAYOUT = Layout(counts=UPSTREAM_IDLE + 1, sums=FIRST_BYTE_SUM + 1, gauges=4)
+LAYOUT = Layout(counts=WORKERS + 1, sums=FIRST_BYTE_SUM + 1, gauges=5)
 
 _SLOTS = {
     whose: (REQUESTS + place * len(STATUSES), DURATION + place * _BUCKETS, DURATION_SUM + place)
@@ -77,6 +79,7 @@ class Recorder:
     def __init__(self, tallies: Tallies | None = None, log: RequestLog | None = None) -> None:
         self.tallies = tallies or Tallies(LAYOUT)
         self.counts = self.tallies.counts
+        self.counts[WORKERS] = 1
         self._sums = self.tallies.sums
         self._log = log
         self._client = log.client if log is not None else None

@@ -1,6 +1,6 @@
 """One line a request in the log, in the shape of all others.
 
-`{"event":"request","level":"info","timestamp":…}` and then
+`{"event":"request_ended","level":"info","timestamp":…}` and then
 
 * `method`, `path`: as the client sent them, without the query and of at most 512 bytes; absent where it sent no request
   that could be read;
@@ -78,7 +78,7 @@ class RequestLog:
         wall = time.time() + (now - time.monotonic())
         second, passed = divmod(wall, 1.0)
         moment = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-        self._beginning = f'{{"event":"request","level":"info","timestamp":"{moment}.'
+        self._beginning = f'{{"event":"request_ended","level":"info","timestamp":"{moment}.'
         self._second = now - passed
         return passed
 

@@ -50,8 +50,8 @@ class Entry:
 
     `person` is None where nobody in Kombo matched (`unmatched: pass`). `known_at`, in milliseconds, is the moment of
     which the person is known; None without one. `until` is the end of the session on the monotonic clock. `forwards`
-    are the decisions made so far, by course (None: no course), and `accesses` what they rest on. `launch` is the launch
-    that the session began with, until somebody has said how that went on.
+    are the decisions made so far, by course (None: no course), and `accesses` what they rest on. `launch` and `awaits`
+    are those of the row, as far as this process has heard.
     """
 
     row: SessionRow
@@ -62,6 +62,7 @@ class Entry:
     forwards: dict[str | None, Forward] = field(default_factory=dict)
     accesses: dict[str, Access] = field(default_factory=dict)
     launch: str | None = None
+    awaits: str | None = None
 
     def rests(self) -> Refusal | None:
         """A refusal (`user_unknown`) where the person may be gone by now: the session rests until Kombo says.
@@ -84,7 +85,8 @@ class SignIn:
 
     `auth_time` is in seconds since 1970; `ends_at` is the IdP's own limit in milliseconds since then, if it gave one.
     `name` and `session_index` are what the IdP calls the session; `issued_at`, in milliseconds, is when it said so.
-    `launch` is the row of the launch that it belongs to, written together with the session.
+    `launch` is the row of the launch that it belongs to, written together with the session. `source` is the attribute
+    by which the person was recognised, or `NameID`.
     """
 
     tenant: Tenant
@@ -97,6 +99,7 @@ class SignIn:
     session_index: str | None = None
     issued_at: int | None = None
     launch: Launch | None = None
+    source: str | None = None
 
 
 class Sessions:
@@ -293,7 +296,7 @@ def _entry(owned: Owned, configuration: Configuration) -> Entry | None:
         return None
     usable = tenant.unmatched == "pass" if row.user_id is None else person is not None and person.active
     until = time.monotonic() + remaining / 1000
-    return Entry(row, tenant, person, until, known_at, launch=row.launch) if usable else None
+    return Entry(row, tenant, person, until, known_at, launch=row.launch, awaits=row.awaits) if usable else None
 
 
 def _same_trust(row: SessionRow, tenant: Tenant) -> bool:
@@ -324,6 +327,7 @@ def _new_row(digest: str, sign_in: SignIn) -> SessionRow:
         name_digest=names.name_digest(name) if name else None,
         session_index=sign_in.session_index or None,
         launch=sign_in.launch.id if sign_in.launch else None,
+        source=sign_in.source,
     )
 
 

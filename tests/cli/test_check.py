@@ -71,14 +71,14 @@ def test_a_missing_variable_is_a_problem_and_no_traceback(copy: Path) -> None:
     result = run(cwd=copy, environ=ENVIRON | {"BRIDGE_SECRET": "short-secret"})
     assert result.returncode == 1
     assert result.stderr.splitlines() == [
-        "config/bridge.yaml:14: `secrets[1]`: write 32 bytes or more, such as the output of `openssl rand -base64 48`"
+        "config/bridge.yaml:16: `secrets[1]`: write 32 bytes or more, such as the output of `openssl rand -base64 48`"
     ]
     result = run(cwd=copy, environ={})
     assert result.returncode == 1
     assert [line.split(": ")[0] for line in result.stderr.splitlines()] == [
-        "config/bridge.yaml:14",
-        "config/bridge.yaml:24",
-        "config/bridge.yaml:25",
+        "config/bridge.yaml:16",
+        "config/bridge.yaml:26",
+        "config/bridge.yaml:27",
     ]
     assert result.stdout == ""
 
@@ -115,6 +115,16 @@ def test_sha_1_is_explained(copy: Path) -> None:
     result = run(cwd=copy)
     assert result.returncode == 0
     assert "note: tenant acme: `saml.accept_sha1`: signatures with SHA-1 are accepted; " in result.stdout
+
+
+def test_an_integration_id_that_looks_like_none_is_noted(copy: Path) -> None:
+    path = copy / "config" / "tenants" / "acme.yaml"
+    path.write_text(path.read_text().replace("workday:HWUT", "HWUT"))
+    result = run(cwd=copy)
+    assert result.returncode == 0
+    assert (
+        "note: tenant acme: `kombo.integration_id` is HWUTwvyx2wLoSUHphiWVrp28, without the LMS's name" in result.stdout
+    )
 
 
 def test_an_idps_certificate_that_ends_is_a_note_and_no_finding(copy: Path) -> None:

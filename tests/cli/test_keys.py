@@ -6,77 +6,17 @@ import asyncio
 import json
 import sqlite3
 from contextlib import closing
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import pytest
-from sqlalchemy import update
 
-from bridge.cli import keys as command
-from bridge.keys import custody
-from bridge.keys.custody import Keys
 from bridge.keys.rollover import READY_MS, SPENT_MS
 from bridge.store import keys as rows
-from bridge.store import tables
 from bridge.store.engine import Store
 from bridge.store.keys import Kind
-from bridge.store.migrate import migrate
 from bridge.store.sealing import Seal
-from tests.support.deployment import SECRET, Deployment
+from tests.support.deployment import SECRET
+from tests.support.key_shell import Shell
 from tests.support.keys import made
-from tests.support.terminal import Said, Terminal
-
-
-@dataclass
-class Shell:
-    """The command line over one deployment."""
-
-    deployment: Deployment
-    terminal: Terminal
-
-    def __call__(self, *arguments: str) -> Said:
-        return self.terminal.run(self.deployment.path, "keys", *arguments)
-
-    def listed(self, what: str = "", tenant: str | None = None) -> list[dict[str, Any]]:
-        said = self("list", "--json")
-        assert (said.code, said.err) == (0, "")
-        found = json.loads(said.out)
-        return [key for key in found if what in ("", key["for"]) and key["tenant"] == tenant]
-
-    def ids(self, what: str, tenant: str | None = None) -> list[str]:
-        return [key["id"] for key in self.listed(what, tenant)]
-
-    def wait(self, milliseconds: int) -> None:
-        """As if the keys were older."""
-        with closing(Store(f"sqlite:///{self.deployment.folder}/bridge.db")) as store:
-            older = update(tables.keys).values(created_at=tables.keys.c.created_at - milliseconds)
-            asyncio.run(store.write(lambda c: c.execute(older)))
-
-    def start_once(self, secret: str = SECRET) -> None:
-        """What the service's first start does."""
-        configuration = self.deployment.load()
-        migrate(configuration.service.state)
-        with closing(Store(configuration.service.state)) as store:
-            asyncio.run(Keys(store, Seal([secret]), lambda: configuration).load())
-
-
-@pytest.fixture
-def fresh(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Shell:
-    """Acme has keys of its own; the service has never run."""
-    supply = iter(range(1000))
-    for module in (custody, command):
-        monkeypatch.setattr(module, "make", lambda kind, _: made(kind.purpose, next(supply), kind.scope))
-    deployment = Deployment(tmp_path)
-    deployment.tenants["acme"]["saml"]["own_keys"] = True
-    deployment.write()
-    return Shell(deployment, Terminal(capsys, monkeypatch))
-
-
-@pytest.fixture
-def shell(fresh: Shell) -> Shell:
-    fresh.start_once()
-    return fresh
 
 
 def test_looking_before_the_first_start_makes_nothing(fresh: Shell) -> None:
@@ -99,6 +39,8 @@ def test_the_list(shell: Shell) -> None:
         "since": headers["since"],
         "state": "signs",
         "certificate_until": None,
+        "next": None,
+        "next_from": None,
     }
     [acme] = shell.listed("saml", "acme")
     assert acme["certificate_until"] > "2035"
@@ -208,6 +150,8 @@ def test_an_id_that_begins_two_of_them(shell: Shell) -> None:
         (["rotate", "saml", "--tenant", "no\x1b[2Jbody"], 1, "there is no tenant no\ufffd[2Jbody with"),
         (["retire", "a" * 40, "--lost"], 1, "no key has an id that begins with"),
         (["rotate", "headers", "--tenant", "acme"], 2, "Invalid value for --tenant"),
+        (["rotate", "saml", "--hold"], 2, "Invalid value for --hold, --now"),
+        (["rotate", "headers", "--hold", "--now"], 2, "Invalid value for --hold, --now"),
         (["rotate", "everything"], 2, "Invalid value"),
         (["rotate"], 2, "Missing argument"),
         (["retire"], 2, "Missing argument"),

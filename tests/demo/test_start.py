@@ -18,12 +18,13 @@ from tests.pages.markup import Document
 BRIDGE = "http://127.0.0.1:8080"
 IDP = "http://localhost:7000"
 KOMBO = "http://127.0.0.1:7002"
+INTERNAL = "http://127.0.0.1:8081"
 LAUNCHES = {launch.key: launch for launch in launches(bridge=BRIDGE, idp=IDP)}
 
 
 @pytest_asyncio.fixture
 async def browser() -> AsyncIterator[AsyncClient]:
-    app = start_page(bridge=BRIDGE, idp=IDP, kombo=KOMBO, config=Path("bridge.yaml"))
+    app = start_page(bridge=BRIDGE, idp=IDP, kombo=KOMBO, internal=INTERNAL, config=Path("bridge.yaml"))
     async with AsyncClient(transport=ASGITransport(app), base_url="http://127.0.0.1:7001") as client:
         yield client
 

@@ -209,7 +209,7 @@ async def test_a_state_is_noted_and_said(either_store: Store, tenants: Mapping[s
     with capture_logs() as logs:
         await take(either_store, webhook(acme, StateChanged("INACTIVE")), tenants)
         await take(either_store, webhook(acme, Deleted(), "2"), tenants)
-    said = [(line["log_level"], line["state"]) for line in logs if line["event"] == "integration_state"]
+    said = [(line["log_level"], line["state"]) for line in logs if line["event"] == "integration_state_changed"]
     assert said == [("warning", "INACTIVE"), ("warning", "DELETED")]
     found = await noted(either_store, acme)
     assert found is not None
@@ -222,7 +222,7 @@ async def test_syncs_that_begin_to_fail_are_said(store: Store, tenants: Mapping[
             event = SyncFinished(state, NOW - timedelta(hours=9 - number))
             await take(store, webhook(acme, event, str(number)), tenants)
     said = [(line["log_level"], line["event"], line["tenant"]) for line in logs]
-    assert said == [("warning", "integration_syncs_fail", "acme"), ("info", "integration_syncs_again", "acme")]
+    assert said == [("warning", "integration_syncs_failed", "acme"), ("info", "integration_syncs_recovered", "acme")]
 
 
 @pytest.mark.parametrize(

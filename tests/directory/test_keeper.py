@@ -128,7 +128,7 @@ async def test_one_log_line_a_pass(rooms: Rooms) -> None:
     with capture_logs() as logs:
         async with keeping(rooms, acme_alone(rooms)):
             await until(partial(idle, rooms))
-    told = [line for line in logs if line["event"] == "synced"]
+    told = [line for line in logs if line["event"] == "sync_finished"]
     assert [(line["model"], line["mode"]) for line in told] == [(model, "full") for model in MODELS]
     assert all(line["tenant"] == "acme" and line["rows"] and line["seconds"] >= 0 for line in told)
 

@@ -18,7 +18,7 @@ from bridge.front.doorway import Doorway
 from bridge.front.logins import Logins
 from bridge.front.rules import Rules
 from bridge.launches.launches import Launches
-from bridge.pages import Pages
+from bridge.pages import Looks
 from bridge.session.sessions import Sessions
 from bridge.settings.model import Configuration
 from bridge.store.engine import Store
@@ -35,7 +35,7 @@ class House:
 
     def __init__(self, configuration: Configuration, store: Store) -> None:
         secure = configuration.service.public_url.startswith("https:")
-        cookies, pages, secrets = Cookies(secure=secure), Pages(), [SECRET]
+        cookies, pages, secrets = Cookies(secure=secure), Looks(), [SECRET]
         sessions = Sessions(store, secrets, lambda: configuration)
         launches = Launches(store, Seal(secrets), lambda: configuration)
         desk = Desk(sessions, Logins(secrets, cookies, pages, held_keys(), launches), cookies, pages)

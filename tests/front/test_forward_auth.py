@@ -268,7 +268,7 @@ class TestThoseThatPassOn:
         assert (page.status, page["bridge-error"], page["bridge-status"]) == (403, "not_enrolled", None)
         assert b"<html" in page.body
         assert (document.status, document["content-type"]) == (403, "application/problem+json")
-        refused = [line for line in logs if line["event"] == "refused"]
+        refused = [line for line in logs if line["event"] == "request_refused"]
         assert [(line["code"], line["path"]) for line in refused] == [("not_enrolled", COURSE)] * 2
         assert refused[1]["reference"].encode() in document.body
 

@@ -152,7 +152,7 @@ class TestChanging:
     @pytest.mark.parametrize(
         ("document", "reason"),
         [
-            (b"<html>Sign in</html>", "not SAML metadata"),
+            (b"<html>Sign in</html>", "it is a web page"),
             (b"", "not well-formed"),
             (metadata("idp").replace(b"X509Certificate>", b"X509Certificat>"), "no certificate"),
             (metadata("new", attributes='validUntil="2020-01-01T00:00:00Z"'), "valid until 2020-01-01 00:00 UTC"),
@@ -176,7 +176,7 @@ class TestChanging:
             assert node.certificates == (pem("idp"),)
             assert replace(row, next_at=0, checked_at=0) == replace(first, next_at=0, checked_at=0)
         told = [log for log in logs if log["event"].startswith("metadata_")]
-        assert [log["event"] for log in told] == ["metadata_not_taken", "metadata_not_taken", "metadata_comes_again"]
+        assert [log["event"] for log in told] == ["metadata_not_taken", "metadata_not_taken", "metadata_recovered"]
         assert reason in told[0]["reason"]
         assert "HTTP 404" in told[1]["reason"]
         assert told[0]["serving"] == "the last good version"

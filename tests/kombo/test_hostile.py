@@ -87,7 +87,7 @@ async def test_one_odd_row(case: dict[str, Any], scripted: Any, connect: Any) ->
             assert read == (1, 1)
             with pytest.raises(errors.KomboUnavailable, match="cannot be read"):
                 await client.users_by_remote_id("E1", deadline=1)
-            assert [(log["event"], log["count"]) for log in logs] == [("kombo_rows_unreadable", 1)]
+            assert [(log["event"], log["count"]) for log in logs] == [("kombo_rows_skipped", 1)]
             assert "secret@acme.com" not in str(logs)
 
 

@@ -114,7 +114,7 @@ async def test_a_webhook_is_heard_long_before_the_next_reading(found: Scene) -> 
         await until(lambda: is_out(otto), "who has left is out")
         assert await again.enters("globex", seed.SLASH, "code-of-conduct") == "user_inactive"
         await until(lambda: are(found, "globex", anti_bribery="sync_delay"), "it is known what that was")
-        heard = [line for line in found.node.logged("webhook") if line["integration"] == seed.GLOBEX]
+        heard = [line for line in found.node.logged("webhook_received") if line["integration"] == seed.GLOBEX]
         assert {line["outcome"] for line in heard} == {"taken"}
 
 
@@ -138,4 +138,4 @@ async def test_an_integration_that_becomes_invalid_goes_stale_and_then_is_not_kn
 
 
 async def knows(found: Scene, state: str) -> bool:
-    return found.node.logged("integration_state")[-1]["state"] == state
+    return found.node.logged("integration_state_changed")[-1]["state"] == state

@@ -86,7 +86,7 @@ async def test_workers_count_together(tmp_path: Path) -> None:
         [kept] = folder.iterdir()
         assert kept.stat().st_mode & 0o777 == 0o700
     assert not list(folder.iterdir())
-    assert not [line for line in stage.logged() if line["event"] == "request"], "they were public"
+    assert not [line for line in stage.logged() if line["event"] == "request_ended"], "they were public"
 
 
 async def test_a_learners_requests_are_logged(tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ async def test_a_learners_requests_are_logged(tmp_path: Path) -> None:
         lines: list[dict[str, object]] = []
 
         def said() -> bool:
-            lines[:] = [line for line in stage.logged() if line["event"] == "request"]
+            lines[:] = [line for line in stage.logged() if line["event"] == "request_ended"]
             return len(lines) >= 4
 
         await until(said)
@@ -106,4 +106,4 @@ async def test_a_learners_requests_are_logged(tmp_path: Path) -> None:
     assert (posted["method"], posted["whose"], posted["status"]) == ("POST", "bridge", 303)
     assert (opened["whose"], opened["tenant"], opened["user"]) == ("learner", "acme", seed.JANE.id)
     assert (missed["whose"], missed["code"]) == ("bridge", "course_unknown")
-    assert "secret" not in "".join(re.findall(r'.*"event":"request".*', stage.bridge.text()))
+    assert "secret" not in "".join(re.findall(r'.*"event":"request_ended".*', stage.bridge.text()))

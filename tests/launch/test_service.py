@@ -47,9 +47,9 @@ async def test_tenant_files_are_reloaded_and_drop_nobodys_session(tmp_path: Path
         assert dict(opened.json()["headers"])["x-kombo-enrollment"] == "LIBRARY"
 
         (tmp_path / "tenants" / "acme.yaml").write_text("name: Acme\ngatte: library\n")
-        await until(lambda: events(stage, "settings_invalid"))
+        await until(lambda: events(stage, "settings_rejected"))
         assert ("`gatte` is no setting: write `gate`?", 2) in [
-            (event["problem"], event["line"]) for event in events(stage, "settings_invalid")
+            (event["problem"], event["line"]) for event in events(stage, "settings_rejected")
         ]
         assert (await browser.get("/courses/cybersecurity-101")).status_code == 200, "the last good version serves"
 
@@ -97,7 +97,7 @@ async def test_a_reload_under_load_drops_nothing(tmp_path: Path) -> None:
 async def test_a_tenant_that_was_never_valid_is_unavailable_while_the_others_serve(tmp_path: Path) -> None:
     async with open_stage(tmp_path) as stage, stage.browser() as browser:
         (tmp_path / "tenants" / "hooli.yaml").write_text("name: Hooli\n")
-        await until(lambda: events(stage, "settings_invalid"))
+        await until(lambda: events(stage, "settings_rejected"))
         answer = await browser.get("/my?tenant=hooli")
         assert (answer.status_code, answer.headers["bridge-error"]) == (503, "tenant_unavailable")
         assert (await browser.launch("acme", seed.JANE, "/my")).status_code == 200
@@ -105,7 +105,7 @@ async def test_a_tenant_that_was_never_valid_is_unavailable_while_the_others_ser
 
 async def test_sessions_and_single_use_survive_a_restart_and_hold_across_workers(tmp_path: Path) -> None:
     async with open_stage(tmp_path, "--workers", "2") as stage, stage.browser() as browser:
-        read = Counter((line["tenant"], line["model"]) for line in events(stage, "synced"))
+        read = Counter((line["tenant"], line["model"]) for line in events(stage, "sync_finished"))
         assert set(read.values()) == {1}, "one worker syncs, not each"
         assert {tenant for tenant, _ in read} == set(stage.deployment.tenants)
         asked = await browser.ask("/my?tenant=acme")

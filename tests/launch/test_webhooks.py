@@ -19,6 +19,7 @@ from sqlalchemy import create_engine, text
 
 from bridge.kombo.webhooks import signature
 from bridge.simulator import seed
+from tests.support.contents import contents, settled
 from tests.support.deployment import Deployment
 from tests.support.sockets import exchange
 from tests.support.stage import Stage
@@ -65,22 +66,7 @@ async def send(origin: str, body: bytes, secret: str, **headers: str) -> httpx.R
 
 def heard(stage: Stage) -> list[dict[str, Any]]:
     """What the log says of verified webhooks."""
-    return [line for line in stage.logged() if line["event"] == "webhook"]
-
-
-def state(stage: Stage) -> list[tuple[str, int, int]]:
-    files = sorted(stage.deployment.folder.glob("bridge.db*"))
-    return [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files if "shm" not in file.name]
-
-
-async def settled(stage: Stage) -> list[tuple[str, int, int]]:
-    """The state, when the passes that earlier webhooks caused have come to their end."""
-    before: list[tuple[str, int, int]] = []
-    now = state(stage)
-    while before != now:
-        await asyncio.sleep(2)
-        before, now = now, state(stage)
-    return now
+    return [line for line in stage.logged() if line["event"] == "webhook_received"]
 
 
 async def answer_to(stage: Stage, case: dict[str, Any]) -> httpx.Response:
@@ -111,13 +97,13 @@ async def test_who_is_heard_about_whom(stage: Stage, case: dict[str, Any]) -> No
 
 
 async def test_rubbish_is_refused_and_writes_nothing(stage: Stage) -> None:
-    before, forwarded, count = await settled(stage), len(stage.received), len(heard(stage))
+    before, forwarded, count = await settled(stage.deployment.folder), len(stage.received), len(heard(stage))
     for case in CASES:
         if case["status"] != 200:
             answer = await answer_to(stage, case)
             assert answer.status_code == case["status"], (case["case"], answer.text)
             assert "set-cookie" not in answer.headers, case["case"]
-            assert state(stage) == before, case["case"]
+            assert contents(stage.deployment.folder) == before, case["case"]
     assert (len(stage.received), len(heard(stage))) == (forwarded, count)
 
 
@@ -171,7 +157,7 @@ async def test_the_same_one_again_is_answered_alike_and_does_nothing(stage: Stag
 async def test_what_has_changed_is_read_at_once(stage: Stage) -> None:
     async with stage.browser() as browser:
         assert (await browser.sign_in("acme", seed.HUGO)).status_code == 303
-    await settled(stage)
+    await settled(stage.deployment.folder)
     since = len(stage.world.requests)
     await send(stage.origin, body_of(seed.ACME), SECRETS["service"])
     await until_asked(stage, since, "/lms/users")
@@ -211,7 +197,7 @@ async def test_two_workers_share_what_was_heard(tmp_path: Path) -> None:
 
 async def test_a_kombo_that_sends_them_itself(stage: Stage) -> None:
     """Each twice, and those of a sync backwards."""
-    await settled(stage)
+    await settled(stage.deployment.folder)
     count, acme = len(heard(stage)), {"integration": seed.ACME}
     told = {"url": stage.origin + PATH, "secret": SECRETS["service"], "duplicates": 1, "reorder": True}
     await stage.control("webhooks", "PATCH", **told)
@@ -235,7 +221,9 @@ def in_state(stage: Stage, status: str) -> bool:
 
 def states(stage: Stage) -> list[dict[str, Any]]:
     """What the log says of Acme's integration."""
-    return [line for line in stage.logged() if line["event"] == "integration_state" and line["tenant"] == "acme"]
+    return [
+        line for line in stage.logged() if line["event"] == "integration_state_changed" and line["tenant"] == "acme"
+    ]
 
 
 async def until(check: Callable[[], object]) -> None:
@@ -247,8 +235,8 @@ async def until(check: Callable[[], object]) -> None:
 
 async def test_without_a_secret_there_is_no_such_url(tmp_path: Path) -> None:
     async with open_stage(tmp_path) as stage:
-        before = await settled(stage)
+        before = await settled(stage.deployment.folder)
         for secret in SECRETS.values():
             answer = await send(stage.origin, body_of(seed.ACME), secret)
             assert (answer.status_code, answer.text) == (404, "Not Found")
-        assert state(stage) == before
+        assert contents(stage.deployment.folder) == before

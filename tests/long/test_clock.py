@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,37 +14,12 @@ import httpx
 import pytest
 
 from bridge.simulator import seed
-from tests.support.needs import need
+from tests.support.clock import Clock
 from tests.support.stage import Browser, Stage, stage
 
-LIBRARY = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
 TOKEN = "a-token-of-the-tests-long-enough-to-be-one"
 COURSE = "/courses/cybersecurity-101/start"
 LATER_COURSE = "anti-bribery"
-
-
-class Clock:
-    """The wall clock of the bridge's process; its monotonic clock stays real, as when an operator sets the time."""
-
-    def __init__(self, folder: Path) -> None:
-        need(LIBRARY, "libfaketime")
-        self._file = folder / "clock"
-        self.offset = timedelta()
-        self.move(timedelta())
-        self.env = {
-            "LD_PRELOAD": str(LIBRARY),
-            "FAKETIME_TIMESTAMP_FILE": str(self._file),
-            "FAKETIME_NO_CACHE": "1",
-            "DONT_FAKE_MONOTONIC": "1",
-            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-        }
-
-    def move(self, by: timedelta) -> None:
-        self.offset += by
-        self._file.write_text(f"{self.offset.total_seconds():+.0f}\n")
-
-    def now(self) -> datetime:
-        return datetime.now(UTC) + self.offset
 
 
 @asynccontextmanager

@@ -10,7 +10,7 @@ from prometheus_client.core import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
 from bridge.metrics.forwarding import measured
-from bridge.proxy.recorder import BUCKETS, LAYOUT
+from bridge.proxy.recorder import BUCKETS, LAYOUT, UPSTREAM_IDLE
 from bridge.tallies import Tallies
 
 
@@ -56,7 +56,7 @@ def test_every_slot_is_said_once(samples: dict[str, dict[tuple[str, ...], float]
                 assert some == sorted(some)
                 said += [some[0], *(b - a for a, b in pairwise(some))]
         elif name == "upstream_connections":
-            assert of == {("busy",): -1, ("idle",): 1000 + LAYOUT.counts - 1}
+            assert of == {("busy",): -1, ("idle",): 1000 + UPSTREAM_IDLE}
             said += [of["idle",], of["idle",] - 1]
         elif not name.endswith(("_count", "_sum")):
             said += values
@@ -82,6 +82,7 @@ def test_names_hold_still(samples: dict[str, dict[tuple[str, ...], float]]) -> N
         "request_duration_seconds_bucket",
         "request_duration_seconds_count",
         "request_duration_seconds_sum",
+        "audit_lines_lost_total",
         "request_log_dropped_total",
         "upstream_first_byte_seconds_bucket",
         "upstream_first_byte_seconds_count",
@@ -92,6 +93,7 @@ def test_names_hold_still(samples: dict[str, dict[tuple[str, ...], float]]) -> N
         "client_connections",
         "client_connections_refused_total",
         "tunnels",
+        "workers",
         "sent_bytes_total",
         "received_bytes_total",
     }

@@ -39,7 +39,7 @@ def test_the_soft_limit_is_raised_to_the_hard_one() -> None:
 def test_too_low_a_hard_limit_is_said() -> None:
     [logged], limits = raised(64, 1024, 20_000)
     assert limits == ["1024", "1024"]
-    assert logged["event"] == "descriptors_few"
+    assert logged["event"] == "descriptors_limited"
     assert (logged["level"], logged["allowed"], logged["needed"]) == ("warning", 1024, 40_256)
 
 

@@ -409,7 +409,7 @@ async def test_a_line(logged: Logged) -> None:
     assert 0 <= line["first_byte_ms"] <= line["duration_ms"] < WAIT * 1000
     assert "secret" not in logging.text()
     said = ("event", "level", "method", "path", "status", "whose", "user", "course", "peer")
-    expected = ("request", "info", "GET", "/courses/c1", 200, "course", "u1", "c1", "127.0.0.1")
+    expected = ("request_ended", "info", "GET", "/courses/c1", 200, "course", "u1", "c1", "127.0.0.1")
     assert tuple(line[name] for name in said) == expected
 
 
@@ -526,7 +526,7 @@ async def test_nobody_waits_for_a_log_that_nobody_reads(start: Start, platform: 
     await bridge.settled(written)
     dropped = numbers(bridge)["request_log_dropped_total"]
     said = [json.loads(line) for line in read.splitlines()]
-    assert sum(line["event"] == "request" for line in said) == 801 - dropped
+    assert sum(line["event"] == "request_ended" for line in said) == 801 - dropped
     warnings = [line for line in said if line["event"] == "log_lines_dropped"]
     assert sum(line["lines"] for line in warnings) == dropped
     assert {line["level"] for line in warnings} == {"warning"}

@@ -26,7 +26,7 @@ class RunningDemo:
 
     def refusals(self) -> list[dict[str, Any]]:
         """The bridge's log lines of what it refused, the latest last."""
-        return [line for line in log_lines(self.log.read_text()) if line["event"] == "refused"]
+        return [line for line in log_lines(self.log.read_text()) if line["event"] == "request_refused"]
 
 
 @contextlib.contextmanager

@@ -34,7 +34,7 @@ class Scene:
         return self.stage.origin + COURSE
 
     def logins(self) -> int:
-        return sum(1 for line in self.stage.logged() if line["event"] == "signed_in")
+        return sum(1 for line in self.stage.logged() if line["event"] == "learner_signed_in")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

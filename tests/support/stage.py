@@ -73,7 +73,7 @@ class Stage:
 
     def refusal(self) -> dict[str, Any]:
         """The last refusal in the bridge's log."""
-        return next(line for line in reversed(self.logged()) if line["event"] == "refused")
+        return next(line for line in reversed(self.logged()) if line["event"] == "request_refused")
 
     async def control(self, path: str, method: str = "POST", **content: object) -> None:
         """Tell the simulated Kombo to change or to misbehave."""
@@ -201,7 +201,9 @@ def _by_integration(deployment: Deployment) -> Iterable[set[str]]:
 async def _synced(bridge: Running, slugs: set[str]) -> None:
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
-        read = (line for line in log_lines(bridge.text()) if line["event"] == "synced" and line["tenant"] in slugs)
+        read = (
+            line for line in log_lines(bridge.text()) if line["event"] == "sync_finished" and line["tenant"] in slugs
+        )
         if any(line["model"] == LAST_READ for line in read):
             return
         await asyncio.sleep(0.05)
