@@ -21,7 +21,23 @@ from bridge.errors import BridgeError
 from bridge.idps.documents import load_settings
 from bridge.keys.custody import make
 from bridge.keys.resealing import reseal, retire_lost
-from bridge.keys.rollover import HEADERS, SAML, State, check_retirement, clock, name_of, ready_at, signer, state
+from bridge.keys.rollover import (
+    AT_ONCE_MS,
+    HEADERS,
+    NEVER,
+    READY_MS,
+    SAML,
+    SPENT_MS,
+    State,
+    Step,
+    check_retirement,
+    clock,
+    name_of,
+    next_step,
+    ready_at,
+    signer,
+    state,
+)
 from bridge.saml.keys import certificate_end
 from bridge.settings.model import Configuration, SourceError
 from bridge.store import keys as rows
@@ -67,15 +83,28 @@ def rotate(
     use: Annotated[Use, typer.Argument(help="What the key is for.")],
     config: ConfigPath = DEFAULT_CONFIG,
     tenant: Annotated[str | None, typer.Option(help="A tenant that has SAML keys of its own.")] = None,
+    hold: Annotated[bool, typer.Option("--hold", help="It does not sign before `keys promote`.")] = False,
+    now: Annotated[
+        bool, typer.Option("--now", help="The key that signs has been stolen: sign with the new one in seconds.")
+    ] = False,
 ) -> None:
-    """Make another key of a kind. It signs once whoever must know it can: see `keys list`."""
+    """Publish another key of a kind. It signs once whoever must know it can: see `keys list`."""
     configuration = load_settings(config)
     kind = _kind(configuration, use, tenant)
+    if (hold or now) and (use is Use.SAML or (hold and now)):
+        raise typer.BadParameter("one of them, and for headers only", param_hint="--hold, --now")
     service = configuration.service
     made = make(kind, service.public_url)
-    seal = _seal(configuration)
-    there = change(service.state, lambda connection: rows.add(connection, seal, kind, made))
-    print(f"{name_of(kind)}: made {made.id}; {_next_step(there, kind)}")
+    seal = seal_of(configuration)
+
+    def work(connection: Connection) -> Sequence[KeyRow]:
+        there = rows.add(connection, seal, kind, made)
+        if (hold or now) and len(there) > 1:
+            rows.promote(connection, made.id, NEVER if hold else now_ms() + AT_ONCE_MS)
+        return rows.of_kind(connection, kind)
+
+    there = change(service.state, work)
+    print(f"{name_of(kind)}: made {made.id}; {_what_next(there, kind)}")
 
 
 @keys.command(context_settings={"ignore_unknown_options": True})  # an id may begin with a dash
@@ -95,10 +124,13 @@ def retire(
             " another if no other of its kind can be opened.",
         ),
     ] = False,
+    now: Annotated[
+        bool, typer.Option("--now", help="It has been stolen: delete it although what it signed still counts.")
+    ] = False,
 ) -> None:
     """Delete a key for good. What it signed no longer verifies, and nothing encrypted to it can be read."""
     configuration = load_settings(config)
-    seal = _seal(configuration)
+    seal = seal_of(configuration)
 
     def make_one(kind: Kind) -> MadeKey:
         return make(kind, configuration.service.public_url)
@@ -106,13 +138,13 @@ def retire(
     def work(connection: Connection) -> tuple[KeyRow, Sequence[KeyRow]]:
         rows.hold_alone(connection)
         everything = rows.faces(connection)
-        key = _named(everything, id)
+        key = key_named(everything, id)
         wanted = _is_wanted(configuration, key.kind)
         if lost:
             return key, retire_lost(connection, seal, key, make_one if wanted else None)
         of_kind = [row for row in everything if row.kind == key.kind]
         if wanted:
-            check_retirement(of_kind, key, now_ms())
+            check_retirement(of_kind, key, now_ms(), at_once=now)
         rows.remove(connection, key.id)
         return key, [row for row in of_kind if row != key]
 
@@ -124,7 +156,7 @@ def retire(
 def reseal_(config: ConfigPath = DEFAULT_CONFIG) -> None:
     """Seal every key under the first of `secrets`, so that former ones can be dropped."""
     configuration = load_settings(config)
-    seal = _seal(configuration)
+    seal = seal_of(configuration)
     anew, before = change(configuration.service.state, lambda connection: reseal(connection, seal))
     print(
         f"{anew} {'key' if anew == 1 else 'keys'} sealed anew under the first of `secrets`, {before} already were; once"
@@ -132,7 +164,7 @@ def reseal_(config: ConfigPath = DEFAULT_CONFIG) -> None:
     )
 
 
-def _seal(configuration: Configuration) -> Seal:
+def seal_of(configuration: Configuration) -> Seal:
     return Seal([secret.get_secret_value() for secret in configuration.service.secrets])
 
 
@@ -160,7 +192,8 @@ def _is_wanted(configuration: Configuration, kind: Kind) -> bool:
     return tenant.saml.own_keys if tenant else not kind.scope or kind.scope in configuration.broken
 
 
-def _named(everything: Iterable[KeyRow], id: str) -> KeyRow:
+def key_named(everything: Iterable[KeyRow], id: str) -> KeyRow:
+    """The key of an id, or of a beginning that no other has. Raises `BridgeError`."""
     if len(id) < SHORTEST_ID:
         raise BridgeError(f"write at least {SHORTEST_ID} characters of the key's id; see `kombo-bridge keys list`")
     found = [row for row in everything if row.id.startswith(id)]
@@ -170,21 +203,28 @@ def _named(everything: Iterable[KeyRow], id: str) -> KeyRow:
     return found[0]
 
 
-def _next_step(there: Sequence[KeyRow], kind: Kind) -> str:
+def _what_next(there: Sequence[KeyRow], kind: Kind) -> str:
     """What to do after a key has been made behind these others."""
     if len(there) == 1:
         return "it is the first, so it signs at once"
     old = " and ".join(key.id for key in there[:-1])
     if kind.purpose == HEADERS:
-        return (
-            f"it is published now and signs from {clock(ready_at(there, len(there) - 1))} on; some minutes later,"
-            f" `kombo-bridge keys retire` {old}"
-        )
+        return f"it is published now and {_what_next_of_headers(there)} {old}"
     whom = f"the IdP of {kind.scope}" if kind.scope else "the IdPs"
     return (
         f"give {whom} the new metadata, which has both certificates; once every IdP knows the new one,"
         f" `kombo-bridge keys retire` {old}"
     )
+
+
+def _what_next_of_headers(there: Sequence[KeyRow]) -> str:
+    new, ready = there[-1], ready_at(there, len(there) - 1)
+    if ready == NEVER:
+        return (
+            f"signs once it is promoted: from {clock(new.created_at + READY_MS)} on, `kombo-bridge keys promote`"
+            f" {new.id}; in the end, `kombo-bridge keys retire`"
+        )
+    return f"signs from {clock(ready)} on; after {clock(ready + SPENT_MS)}, `kombo-bridge keys retire`"
 
 
 def _what_remains(rest: Sequence[KeyRow]) -> str:
@@ -202,8 +242,9 @@ class _Shown:
 
     row: KeyRow
     state: State
+    step: Step | None
 
-    HEADINGS = ("ID", "FOR", "TENANT", "SINCE", "STATE", "CERTIFICATE UNTIL")
+    HEADINGS = ("ID", "FOR", "TENANT", "SINCE", "STATE", "CERTIFICATE UNTIL", "NEXT", "FROM")
 
     @property
     def fields(self) -> dict[str, str | None]:
@@ -214,6 +255,8 @@ class _Shown:
             "since": moment(self.row.created_at),
             "state": self.state,
             "certificate_until": str(certificate_end(self.row.certificate).date()) if self.row.certificate else None,
+            "next": self.step.what if self.step else None,
+            "next_from": moment(self.step.at) if self.step else None,
         }
 
     @property
@@ -227,4 +270,5 @@ def _shown(configuration: Configuration) -> Iterator[_Shown]:
         by_kind[row.kind].append(row)
     now = now_ms()
     for kind in sorted(by_kind, key=lambda kind: (kind.purpose != HEADERS, kind.purpose, kind.scope)):
-        yield from (_Shown(row, state(by_kind[kind], row, now)) for row in by_kind[kind])
+        there = by_kind[kind]
+        yield from (_Shown(row, state(there, row, now), next_step(there, row, now)) for row in there)

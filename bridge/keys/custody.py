@@ -6,6 +6,7 @@ import asyncio
 import secrets
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from itertools import chain
@@ -16,7 +17,7 @@ import structlog
 from sqlalchemy import Connection
 
 from bridge.errors import StateError
-from bridge.keys.rollover import HEADERS, SAML, ready_at, signer
+from bridge.keys.rollover import HEADERS, NEVER, SAML, ready_at, signer
 from bridge.saml.keys import new_key
 from bridge.saml.model import SpKey
 from bridge.settings.model import Configuration, Tenant
@@ -27,7 +28,6 @@ from bridge.store.keys import Kind, MadeKey, StoredKey
 from bridge.store.sealing import Seal
 
 EVERY_SECONDS = 5.0
-NEVER = 2**63
 
 log = structlog.get_logger()
 
@@ -145,23 +145,25 @@ class Keys(HeldKeys):
         """Take over the state's keys. One that the secrets do not open is said once and left, or raised if `strict`."""
         known = self._held.keys() | self._unreadable.keys()
 
-        def read(connection: Connection) -> tuple[frozenset[str], list[rows.SealedKey]]:
-            present = rows.ids(connection)
-            return present, rows.fetch(connection, list(present - known))
+        def read(connection: Connection) -> tuple[Mapping[str, int | None], list[rows.SealedKey]]:
+            present = rows.turns(connection)
+            return present, rows.fetch(connection, list(present.keys() - known))
 
         present, found = await self._store.read(read)
         opened, failed = await asyncio.to_thread(_open, found, self._seal)
         for key, error in failed:
             if strict:
                 raise error
-            log.error("key_unreadable", key=key.id, reason=str(error))
-        gone = self._held.keys() - present
+            log.error("key_not_opened", key=key.id, reason=str(error))
+        gone = self._held.keys() - present.keys()
         self._unreadable = {id: kind for id, kind in self._unreadable.items() if id in present}
         self._unreadable |= {key.id: key.kind for key, _ in failed}
-        if opened or gone:
+        kept = [replace(key, signs_from=present[id]) for id, key in self._held.items() if id in present]
+        promoted = [key.id for key in kept if key != self._held[key.id]]
+        if opened or gone or promoted:
             if self._held:
-                log.info("keys_changed", came=[key.id for key in opened], went=sorted(gone))
-            self._hold([*(key for id, key in self._held.items() if id in present), *opened])
+                log.info("keys_changed", came=[key.id for key in opened], went=sorted(gone), promoted=promoted)
+            self._hold([*kept, *opened])
 
     async def _make_missing(self) -> None:
         """Processes that find the same keys missing start anywhere among them, so that they share the work."""

@@ -42,9 +42,9 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """Something that ends; `tenant` is None for what is the deployment's. `event` is the log's name for it."""
+    """Something that ends; `tenant` is None for what is the deployment's. `kind` tells certificates from metadata."""
 
-    event: ClassVar[str]
+    kind: ClassVar[str]
     tenant: str | None
     end: datetime
 
@@ -61,7 +61,7 @@ class Ending:
         raise NotImplementedError
 
     def about(self) -> dict[str, str | None]:
-        """What tells it from others, for the log."""
+        """What tells it from others."""
         return {"tenant": self.tenant}
 
     def _ends(self, now: datetime) -> str:
@@ -73,7 +73,7 @@ class Ending:
 class Expiry(Ending):
     """When a certificate ends. `key` is the id of our own key that it is for, None where it is the IdP's."""
 
-    event = "certificate_ends"
+    kind = "certificate"
     key: str | None
 
     def about(self) -> dict[str, str | None]:
@@ -96,7 +96,7 @@ class Expiry(Ending):
 class MetadataEnd(Ending):
     """When an IdP's metadata says that it ends. `kept` is how it stands with a URL; None for a file."""
 
-    event = "metadata_ends"
+    kind = "metadata"
     kept: Kept | None = None
 
     def threshold(self, now: datetime) -> int | None:
@@ -171,14 +171,16 @@ class ExpiryWatch:
         unsaid = [(digest, expiry) for digest, expiry in close.items() if digest not in self._said]
         for start in range(0, len(unsaid), MARKED_AT_ONCE):
             for expiry in await self._store.write(partial(_mark, unsaid[start : start + MARKED_AT_ONCE], now)):
-                log.warning(
-                    expiry.event,
-                    **expiry.about(),
-                    end=expiry.end.isoformat(),
-                    threshold=expiry.threshold(now),
-                    hint=expiry.warning(now),
-                )
+                _tell(expiry, now)
         self._said = set(close)
+
+
+def _tell(ending: Ending, now: datetime) -> None:
+    said = {"end": ending.end.isoformat(), "threshold": ending.threshold(now), "hint": ending.warning(now)}
+    if isinstance(ending, Expiry):
+        log.warning("certificate_end_noticed", tenant=ending.tenant, key=ending.key, **said)
+    else:
+        log.warning("metadata_end_noticed", tenant=ending.tenant, **said)
 
 
 def endings(configuration: Configuration, keys: Iterable[KeyRow], fetched: Iterable[Kept]) -> Iterator[Ending]:
@@ -196,7 +198,7 @@ def _close(
 
 
 def _digest(expiry: Ending, now: datetime) -> str:
-    about = (expiry.event, *expiry.about().values(), expiry.end.isoformat())
+    about = (expiry.kind, *expiry.about().values(), expiry.end.isoformat())
     said = (*about, expiry.threshold(now), now.date().isoformat())
     return hashlib.sha256(repr(said).encode()).hexdigest()
 

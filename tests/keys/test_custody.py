@@ -76,7 +76,7 @@ async def test_the_first_of_each_kind_is_made_once_for_all_nodes(store: Store, c
         assert len(ids(nodes[0], asking.tenants[slug])) == 1
     assert ids(nodes[0], asking.tenants["globex"]) == ids(nodes[0], asking.tenants["initech"])
     assert ids(nodes[0], asking.tenants["acme"]) != ids(nodes[0], asking.tenants["globex"])
-    assert len(await store.read(rows.ids)) == 3
+    assert len(await store.read(rows.turns)) == 3
 
 
 async def test_a_restart_finds_the_same_keys(store: Store, configuration: Configuration) -> None:
@@ -107,6 +107,22 @@ async def test_rotation_and_retirement_by_others_are_followed(store: Store, conf
         assert [key.kid for key in keys.ring.keys] == [made(HEADERS, 9).id]
 
 
+async def test_a_promotion_by_others_is_followed(store: Store, configuration: Configuration) -> None:
+    keys = Keys(store, SEAL, lambda: configuration)
+    await keys.load()
+    old, new = keys.ring.signer.kid, made(HEADERS, 9).id
+    await add(store, Kind(HEADERS), made(HEADERS, 9))
+    with capture_logs() as logs:
+        async with following(keys):
+            await until(lambda: len(keys.held) == 3)
+            published = keys.ring.jwks
+            assert keys.ring.signer.kid == old
+            await store.write(partial(rows.promote, id=new, signs_from=rows.now_ms()))
+            await until(lambda: keys.ring.signer.kid == new)
+            assert keys.ring.jwks == published
+    assert [line["promoted"] for line in logs if line["event"] == "keys_changed"] == [[], [new]]
+
+
 async def test_a_tenant_that_comes_to_ask_for_its_own_keys_gets_them(
     store: Store, configuration: Configuration
 ) -> None:
@@ -117,15 +133,15 @@ async def test_a_tenant_that_comes_to_ask_for_its_own_keys_gets_them(
         current[0] = own(configuration, "acme")
         assert keys.of(current[0].tenants["acme"]) == ()
         await until(lambda: keys.of(current[0].tenants["acme"]) != ())
-    assert await store.read(rows.ids) == keys.held.keys()
+    assert (await store.read(rows.turns)).keys() == keys.held.keys()
 
 
 async def test_other_secrets_end_the_start_and_make_nothing(store: Store, configuration: Configuration) -> None:
     await Keys(store, SEAL, lambda: configuration).load()
-    before = await store.read(rows.ids)
+    before = await store.read(rows.turns)
     with pytest.raises(StateError, match="put the former secret back"):
         await Keys(store, Seal(["n" * 32]), lambda: own(configuration, "acme")).load()
-    assert await store.read(rows.ids) == before
+    assert await store.read(rows.turns) == before
 
 
 async def test_a_key_that_does_not_open_is_said_once_and_harms_no_other(
@@ -143,12 +159,12 @@ async def test_a_key_that_does_not_open_is_said_once_and_harms_no_other(
             await add(store, Kind(SAML), made(SAML, 9))
             await until(lambda: made(SAML, 9).id in keys.held)
             await asyncio.sleep(0.1)
-    assert sorted(line["key"] for line in logs if line["event"] == "key_unreadable") == sorted(
+    assert sorted(line["key"] for line in logs if line["event"] == "key_not_opened") == sorted(
         [made(SAML, 8).id, made(HEADERS, 8).id]
     )
     assert keys.of(current[0].tenants["acme"]) == ()
     assert len(keys.ring.keys) == 1
-    assert len(await store.read(rows.ids)) == 5
+    assert len(await store.read(rows.turns)) == 5
 
 
 async def test_while_the_state_cannot_be_read_what_was_known_stays(store: Store, configuration: Configuration) -> None:

@@ -72,7 +72,7 @@ async def test_each_is_logged_once_a_threshold_and_day_by_all_processes(
         with capture_logs() as logs:
             for watch in watches:
                 await watch.look(now)
-        assert all((line["event"], line["tenant"]) == ("certificate_ends", "acme") for line in logs)
+        assert all((line["event"], line["tenant"]) == ("certificate_end_noticed", "acme") for line in logs)
         return [line["threshold"] for line in logs]
 
     assert await said(NOW) == [30]
@@ -161,5 +161,5 @@ async def test_metadata_is_logged_as_certificates_are(store: Store, configuratio
     with capture_logs() as logs:
         for hours in (0, 11, 20, 21):
             await watch.look(NOW + timedelta(hours=hours))
-    found = [(line["tenant"], line["threshold"]) for line in logs if line["event"] == "metadata_ends"]
+    found = [(line["tenant"], line["threshold"]) for line in logs if line["event"] == "metadata_end_noticed"]
     assert found == [("acme", 30), ("acme", 7)]

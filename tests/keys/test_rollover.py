@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 
 from bridge.errors import BridgeError
-from bridge.keys.rollover import HEADERS, SAML, check_retirement, signer, state
+from bridge.keys.rollover import (
+    AT_ONCE_MS,
+    HEADERS,
+    NEVER,
+    SAML,
+    check_retirement,
+    next_step,
+    promotion,
+    signer,
+    state,
+)
 from bridge.store.keys import KeyRow, Kind
 
 START = 1_700_000_000_000
@@ -40,6 +51,53 @@ def test_a_header_key_signs_once_every_reader_knows_it(made: list[float], minute
     there = keys(HEADERS, *made)
     assert [state(there, key, at(minute)).value for key in there] == states.split()
     assert state(there, signer(there, at(minute)), at(minute)) == "signs"
+
+
+@pytest.mark.parametrize(
+    ("promoted", "minute", "states", "steps"),
+    [
+        ([None, NEVER], 100, "signs held", "- promote"),
+        ([None, 50], 49, "signs next", "retire sign"),
+        ([None, 50], 50, "verifies signs", "retire -"),
+        ([60, 50], 60, "signs verifies", "- retire"),  # a former one again
+        ([None, 5], 5, "verifies signs", "retire -"),  # sooner than it is known
+        ([None, 5, None], 18, "verifies verifies signs", "retire retire -"),
+        ([None, 5, NEVER], 18, "verifies signs held", "retire - promote"),
+        ([None, 90, None], 50, "verifies next signs", "retire sign retire"),  # the last two change places
+        ([NEVER, NEVER], 50, "signs held", "- promote"),  # somebody has to
+    ],
+)
+def test_a_promoted_key_takes_over_when_somebody_says_so(
+    promoted: list[int | None], minute: float, states: str, steps: str
+) -> None:
+    there = [
+        replace(key, signs_from=moment if moment in (None, NEVER) else at(moment))
+        for key, moment in zip(keys(HEADERS, *range(len(promoted))), promoted, strict=True)
+    ]
+    assert [state(there, key, at(minute)).value for key in there] == states.split()
+    found = [next_step(there, key, at(minute)) for key in there]
+    assert [step.what if step else "-" for step in found] == steps.split()
+
+
+@pytest.mark.parametrize(
+    ("minute", "at_once", "refusal"),
+    [(10, False, "not every platform can know 1 before 2023-11-14 22:29:20 UTC"), (10, True, None), (16, False, None)],
+)
+def test_nobody_signs_too_early_without_saying_so(minute: float, at_once: bool, refusal: str | None) -> None:
+    there = [keys(HEADERS, 0)[0], replace(keys(HEADERS, 0, 10)[1], signs_from=NEVER)]
+    if refusal is None:
+        assert promotion(there, there[1], at(minute), at_once=at_once) == at(minute) + AT_ONCE_MS
+        return
+    with pytest.raises(BridgeError, match=refusal):
+        promotion(there, there[1], at(minute), at_once=at_once)
+
+
+def test_the_key_that_signs_never_goes_however_urgent() -> None:
+    there = keys(HEADERS, 0, 10)
+    for minute in (12, 100):
+        with pytest.raises(BridgeError, match="signs"):
+            check_retirement(there, signer(there, at(minute)), at(minute), at_once=True)
+    check_retirement(there, there[0], at(16), at_once=True)
 
 
 @pytest.mark.parametrize("minute", [10, 16, 100_000])
