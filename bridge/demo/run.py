@@ -75,7 +75,7 @@ async def demo(*, fixed_ports: bool = True) -> AsyncIterator[Demo]:
         sign_on = identity_provider(trusted, bridge=bridge, home=start)
         await stack.enter_async_context(running(sign_on, host="localhost", port=ports["idp"]))
         token, config = secrets.token_urlsafe(16), folder / "bridge.yaml"
-        launches = start_page(bridge=bridge, idp=idp, kombo=kombo, config=config)
+        launches = start_page(bridge=bridge, idp=idp, kombo=kombo, internal=internal, config=config)
         await stack.enter_async_context(running(launches, port=ports["start"]))
         write_tenants(folder / "tenants", {slug: provider.metadata for slug, provider in trusted.items()})
         write_catalogue(folder / "catalog.yaml")

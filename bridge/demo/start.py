@@ -31,8 +31,9 @@ class Place:
     url: str
 
 
-def start_page(*, bridge: str, idp: str, kombo: str, config: Path) -> Starlette:
-    """The application, for the origins of the bridge, the IdP and the simulated Kombo, and the bridge's settings.
+def start_page(*, bridge: str, idp: str, kombo: str, internal: str, config: Path) -> Starlette:
+    """The application, for the origins of the bridge, the IdP, the simulated Kombo and the bridge's internal listener;
+    and for the bridge's settings.
 
     It has to be served on the bridge's host (on any port: cookies ignore ports), or it could not end the session there.
     """
@@ -52,7 +53,7 @@ def start_page(*, bridge: str, idp: str, kombo: str, config: Path) -> Starlette:
             "start.html",
             groups=sections,
             commands=(*commands(bridge=bridge, kombo=kombo), *operations(config)),
-            places=_places(bridge, idp),
+            places=_places(bridge, idp, internal),
         )
 
     async def go(request: Request) -> Response:
@@ -69,9 +70,10 @@ def start_page(*, bridge: str, idp: str, kombo: str, config: Path) -> Starlette:
     return Starlette(routes=[Route("/", start), Route("/launch/{key}", go)])
 
 
-def _places(bridge: str, idp: str) -> Sequence[Place]:
+def _places(bridge: str, idp: str, internal: str) -> Sequence[Place]:
     names = {slug: settings["name"] for slug, settings in TENANTS.items()}
     return (
+        Place("The admins' page: sign in with the token that the terminal shows", f"{internal}/admin"),
         Place("Public keys of the signed header (JWKS)", f"{bridge}/_bridge/jwks.json"),
         Place("Which organisation are you with?", f"{bridge}/_bridge/organizations"),
         Place("The platform, for whoever is signed in", f"{bridge}/my"),

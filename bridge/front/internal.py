@@ -1,16 +1,18 @@
 """The internal listener: health, readiness, metrics, the public keys, what the platform reports, and forward-auth.
 
-The bearer token guards what writes. Health, metrics and keys stay open to whoever reaches the listener: what asks them
-(load balancers, Prometheus, JWT libraries) seldom has a token, and none of them names a person. Forward-auth says no
-more than the cookies that it is shown.
+The bearer token guards what writes, and the admin page. Health, metrics and keys stay open to whoever reaches the
+listener, by whatever name: what asks them (load balancers, Prometheus, JWT libraries) seldom has a token, and knows us
+by a name of its own network; none of them names a person. Forward-auth says no more than the cookies that it is shown.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bridge.errors import StateError
@@ -24,11 +26,16 @@ from bridge.store.engine import Store
 
 
 def internal(
-    front: Front, store: Store, keys: HeldKeys, metrics: Metrics, completions: CompletionEndpoint | None = None
+    front: Front,
+    store: Store,
+    keys: HeldKeys,
+    metrics: Metrics,
+    completions: CompletionEndpoint | None = None,
+    admin: Sequence[BaseRoute] = (),
 ) -> ASGIApp:
     """`/health` says that the process lives, `/ready` that it can serve; `/metrics` is for Prometheus.
 
-    `completions` is None where no token is set: then there is no such URL.
+    Where no token is set there are neither `completions` nor the routes of `admin`: then there are no such URLs.
     """
 
     async def health(_: Request) -> Response:
@@ -58,6 +65,7 @@ def internal(
             Route("/metrics", measured),
             Route("/jwks.json", jwks),
             *([Route("/completions", completions.answer, methods=["POST"])] if completions else []),
+            *admin,
         ],
     )
 
