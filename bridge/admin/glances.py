@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 
-from bridge.admin.findings import LEVELS, Finding, Level, of_broken, of_endings, of_tenant, oldest
-from bridge.admin.seen import Seen
+from bridge.checkup.findings import LEVELS, Finding, Level, of_broken, of_endings, of_tenant, oldest
+from bridge.checkup.seen import Seen
 from bridge.directory.freshness import Freshness, freshness
 from bridge.errors import Code
 from bridge.keys.expiry import Ending, Expiry, endings

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from bridge.admin.glances import Ends
-from bridge.admin.seen import Seen
+from bridge.checkup.seen import Seen
 from bridge.keys.expiry import Ending, Expiry, MetadataEnd
 from bridge.keys.rollover import HEADERS, State, Step, next_step, state
 from bridge.saml.keys import certificate_end

@@ -8,10 +8,10 @@ from urllib.parse import urlencode
 
 from sqlalchemy import Connection
 
-from bridge.admin.findings import LEVELS
 from bridge.admin.glances import Glance, Service, ends_of, glances, service
 from bridge.admin.launches import number
-from bridge.admin.seen import Seen
+from bridge.checkup.findings import LEVELS
+from bridge.checkup.seen import Seen
 from bridge.settings.model import Configuration
 from bridge.store import launches
 

@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bridge.admin.seen import Seen
+from bridge.checkup.seen import Seen
 from bridge.directory.freshness import MISSED_SYNCS, Freshness, freshness
 from bridge.gate.misses import FEWEST, quantile
 from bridge.settings.model import Tenant

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from bridge.admin import pictures
 from bridge.admin.glances import CODES, Glance, ends_of, glance_of, refusals
 from bridge.admin.launches import Shown, shown
-from bridge.admin.seen import Seen, day_of, see
+from bridge.checkup.seen import Seen, day_of, see
 from bridge.gate.misses import RECENT
 from bridge.launches import history
 from bridge.settings.model import Configuration

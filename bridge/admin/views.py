@@ -14,15 +14,15 @@ from starlette.responses import Response
 
 from bridge.admin import held, looks
 from bridge.admin.access import PATH
-from bridge.admin.findings import LATE, LEVELS
 from bridge.admin.glances import ends_of
 from bridge.admin.launches import OUTCOMES, Asked, number, shown
 from bridge.admin.overview import overview
 from bridge.admin.reading import Reader
 from bridge.admin.remedies import remedies
-from bridge.admin.seen import Seen, see
 from bridge.admin.tenant import DAYS, STEPS, Story, keep
 from bridge.admin.whys import why
+from bridge.checkup.findings import LATE, LEVELS
+from bridge.checkup.seen import Seen, see
 from bridge.errors import BridgeError, StateError
 from bridge.front.refusals import redirect
 from bridge.kombo.meanings import meaning

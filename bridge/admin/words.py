@@ -6,12 +6,12 @@ from datetime import UTC, datetime
 
 from markupsafe import Markup, escape
 
+from bridge.figures import NOTHING, count, rate
 from bridge.moments import length, moment
-from bridge.printable import printable
+from bridge.printable import cut, printable
 
 __all__ = ["clock", "coded", "count", "cut", "iso", "length_of", "ms", "rate"]
 
-NOTHING = "\N{EN DASH}"
 iso = moment
 length_of = length
 
@@ -30,11 +30,6 @@ def coded(sentence: str) -> Markup:
     )
 
 
-def count(number: int) -> str:
-    """With a comma between thousands."""
-    return f"{number:,}"
-
-
 def ms(milliseconds: int | None) -> str:
     """How long a step took."""
     if milliseconds is None:
@@ -42,18 +37,3 @@ def ms(milliseconds: int | None) -> str:
     if milliseconds < 10_000:
         return f"{count(milliseconds)} ms"
     return f"{milliseconds / 1000:.1f} s" if milliseconds < 120_000 else length(milliseconds)
-
-
-def rate(part: int, whole: int) -> str:
-    """A share in percent, rounded so that it is 100 or 0 only where it is exactly that."""
-    if not whole:
-        return NOTHING
-    percent = 100 * part / whole
-    if 0 < part < whole:
-        percent = min(max(percent, 0.1), 99.9)
-    return f"{percent:.1f} %" if percent not in (0, 100) else f"{percent:.0f} %"
-
-
-def cut(text: str, longest: int) -> str:
-    """The beginning of a text that might fill a page."""
-    return text if len(text) <= longest else f"{text[: longest - 1]}…"

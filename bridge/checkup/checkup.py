@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 
 import httpx
 
-from bridge.admin.findings import LEVELS, Finding, of_broken, of_tenant
 from bridge.checkup import kombo, metadata
+from bridge.checkup.findings import LEVELS, Finding, of_broken, of_tenant
 from bridge.checkup.known import Known
 from bridge.checkup.kombo import Heard
 from bridge.checkup.metadata import Looked

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Connection
 
-from bridge.admin.seen import WEEK_DAYS, Seen, day_of, see
+from bridge.checkup.seen import WEEK_DAYS, Seen, day_of, see
 from bridge.store import courses, funnel, launches, misses
 from bridge.store.misses import Kind
 

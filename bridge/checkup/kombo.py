@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
-from bridge.admin.findings import Finding
+from bridge.checkup.findings import Finding
 from bridge.checkup.needs import COURSES, PROGRESSIONS, USERS, Need
 from bridge.directory.standing import ACTIVE, COMPLETED, hint
 from bridge.errors import KomboError, KomboRefused, KomboUnavailable
@@ -21,6 +22,9 @@ from bridge.store.rows import Model
 
 PATIENCE = Patience(page=8.0, attempt=4.0, attempts=2, longest_pause=2.0)
 """Somebody waits at a terminal."""
+
+SHORTEST_CUT = 6
+"""Characters of a key from which its beginning tells more than of which kind it is."""
 
 _READ_AS: Mapping[str, Model] = {USERS: "users", COURSES: "courses", PROGRESSIONS: "progressions"}
 
@@ -45,7 +49,7 @@ async def ask(
     """How the integration stands. `environment` asks whose the key is; tenants with one key share the answer."""
     known: str | None = None
     try:
-        known = await environment()
+        known = _safe(await environment())
         found = await client.integration()
     except KomboError as error:
         return Heard(known, findings=[_unheard(tenant, error, known)])
@@ -55,8 +59,8 @@ async def ask(
     granted = _granted(found, needs)
     findings = [*_doubts(found, tenant, slugs), *_missing(granted, needs)]
     if found.status == ACTIVE and found.setup_status in (None, COMPLETED):
-        refused = await _refused(client, tenant, granted)
-        granted = {need: granted[need] and need not in refused for need in granted}
+        refused = await _refused(client, tenant, [need for need in needs if granted.get(need, True)])
+        granted |= dict.fromkeys(refused, False)
         findings += refused.values()
     return Heard(known, found, granted, findings)
 
@@ -97,12 +101,12 @@ def _missing(granted: Mapping[Need, bool], needs: Iterable[Need]) -> list[Findin
     return found
 
 
-async def _refused(client: KomboClient, tenant: Tenant, granted: Mapping[Need, bool]) -> dict[Need, Finding]:
-    """Of what Kombo says may be read, what it refuses all the same."""
+async def _refused(client: KomboClient, tenant: Tenant, needs: Iterable[Need]) -> dict[Need, Finding]:
+    """Of what Kombo says may be read, or says nothing of, what it refuses all the same."""
     found = {}
-    for need, given in granted.items():
+    for need in needs:
         model = _READ_AS.get(need.id)
-        if not (given and need.vital and model and not need.field):
+        if not (need.vital and model and not need.field):
             continue
         try:
             await client.try_to_read(model)
@@ -121,8 +125,7 @@ def _doubts(found: Integration, tenant: Tenant, slugs: Iterable[str]) -> list[Fi
         says = f"Kombo says that the integration's setup is {setup}: the customer has to finish connecting the LMS."
         doubts.append(Finding("broken", says))
     if found.data_expired_at:
-        since = moment(moment_ms(found.data_expired_at))
-        says = f"The integration's configuration in Kombo has changed at {since}; Kombo has yet to sync since."
+        says = f"The integration's configuration in Kombo has changed{_since(found.data_expired_at)}; Kombo has yet to sync."
         doubts.append(Finding("attention", says))
     other = found.end_user.origin_id if found.end_user else None
     if other and other != tenant.slug and other in slugs:
@@ -134,6 +137,14 @@ def _doubts(found: Integration, tenant: Tenant, slugs: Iterable[str]) -> list[Fi
     return doubts
 
 
+def _since(changed: datetime) -> str:
+    """Nothing where the moment is none of the store's, such as year 9999 in another zone."""
+    try:
+        return f" at {moment(moment_ms(changed))}"
+    except (OverflowError, ValueError):
+        return ""
+
+
 def _unheard(tenant: Tenant, error: KomboError, environment: str | None) -> Finding:
     if isinstance(error, KomboUnavailable):
         says = f"Kombo cannot be asked at {tenant.kombo.api_url}: {_reason(tenant, error)}. Try again later."
@@ -142,14 +153,16 @@ def _unheard(tenant: Tenant, error: KomboError, environment: str | None) -> Find
     else:
         says = (
             f"Kombo says nothing of the integration {tenant.integration_id}: {_reason(tenant, error)}. The key is good,"
-            f" for the environment {_safe(environment)}."
+            f" for the environment {environment}."
         )
     return Finding("broken", says)
 
 
 def _reason(tenant: Tenant, error: KomboError) -> str:
     """Whatever stands in an answer may repeat the key."""
-    said = str(error).replace(tenant.kombo.api_key.get_secret_value(), "…")
+    said, key = str(error), tenant.kombo.api_key.get_secret_value()
+    for length in range(len(key), min(len(key), SHORTEST_CUT) - 1, -1):  # its beginning, where the answer was cut
+        said = said.replace(key[:length], "…")
     means = meaning(error.kombo_code) if isinstance(error, KomboRefused) else None
     return _safe(f"{said}; {means}" if means else said)
 

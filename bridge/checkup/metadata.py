@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from bridge.admin.findings import Finding, Level
+from bridge.checkup.findings import Finding, Level
 from bridge.errors import MetadataError
 from bridge.idps.fetch import Fetcher, FetchError
 from bridge.idps.keeping import judged

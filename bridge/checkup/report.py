@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from bridge.admin.findings import LEVELS, Finding, Level
+from bridge.checkup.findings import LEVELS, Finding, Level
 from bridge.checkup.known import Known
 from bridge.checkup.kombo import Heard
 from bridge.checkup.metadata import Looked

@@ -9,13 +9,12 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from bridge.cli.tables import cut
 from bridge.cli.times import length, moment
 from bridge.errors import StateError
 from bridge.launches import history
 from bridge.launches.history import Record, Taken
 from bridge.launches.redaction import redacted
-from bridge.printable import printable
+from bridge.printable import cut, printable
 from bridge.store import misses
 from bridge.store.launches import Launch
 from bridge.store.misses import Miss

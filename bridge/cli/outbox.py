@@ -18,7 +18,7 @@ from bridge.cli.times import length, moment
 from bridge.errors import BridgeError
 from bridge.idps.documents import load_settings
 from bridge.kombo.meanings import meaning
-from bridge.printable import printable
+from bridge.printable import cut, printable
 from bridge.settings.model import Configuration
 from bridge.store import outbox as rows
 from bridge.store.engine import now_ms
@@ -189,8 +189,7 @@ class _Shown:
     @property
     def _why(self) -> str:
         entry = self.entry
-        said = ": ".join(filter(None, (entry.code, entry.message)))
-        said = said[:LONGEST_MESSAGE] + ("…" if len(said) > LONGEST_MESSAGE else "")
+        said = cut(": ".join(filter(None, (entry.code, entry.message))), LONGEST_MESSAGE)
         unknown = entry.sending and f"`{entry.sending}` was sent, its outcome is unknown: it is looked up first"
         clauses = (self._held_up, unknown, printable(said), meaning(entry.code))
         return "; ".join(filter(None, clauses)) or "-"

@@ -23,7 +23,7 @@ from bridge import logs
 from bridge.cli import DEFAULT_CONFIG, ConfigPath
 from bridge.cli.courses import LONGEST_TITLE, Json, courses
 from bridge.cli.state import look
-from bridge.cli.tables import cut, print_table
+from bridge.cli.tables import print_table
 from bridge.cli.tenants import named
 from bridge.courses.catalogue import read_catalogue
 from bridge.courses.offer import Offered, offer
@@ -33,6 +33,7 @@ from bridge.idps.documents import load_settings
 from bridge.kombo.client import KomboClient
 from bridge.kombo.meanings import meaning
 from bridge.kombo.transport import http_client
+from bridge.printable import cut
 from bridge.settings.model import Configuration, Tenant
 from bridge.settings.values import Duration
 from bridge.store import courses as rows

@@ -26,8 +26,3 @@ def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     for line in lines:
         print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
-
-
-def cut(text: str, length: int) -> str:
-    """The beginning of a text that might fill the whole table."""
-    return text if len(text) <= length else f"{text[: length - 1]}…"

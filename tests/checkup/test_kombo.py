@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import yaml
 
 from bridge.checkup import kombo
 from bridge.checkup.report import told
 from bridge.kombo.client import KomboClient
+from bridge.kombo.model import Integration
 from bridge.simulator import seed
 
 from .conftest import Looking
@@ -41,8 +44,8 @@ async def test_a_fault_is_found_and_nothing_else(looking: Looking, case: dict[st
         assert part in says
     whole = " ".join(says for _, says in found)
     assert all(part in whole for part in case.get("also", ()))
-    assert seed.API_KEY not in whole
-    assert seed.API_KEY not in str(report.fields)
+    assert seed.API_KEY[:8] not in whole
+    assert seed.API_KEY[:8] not in str(report.fields)
     assert report.level == min((level for level, _ in found), key=("broken", "attention", "good").index, default="good")
 
 
@@ -106,3 +109,42 @@ async def test_an_action_that_kombo_calls_otherwise_is_unknown_and_not_missing(
         "Kombo says nothing of lms_complete_course_progression",
     ]
     assert [each["granted"] for each in report.fields["permissions"] if each["kind"] == "write"] == [None, None]
+
+
+async def test_a_model_that_kombo_does_not_name_is_tried_all_the_same(
+    looking: Looking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bridge.simulator.capabilities.read_models", lambda _: [])
+    report = await looking.acme()
+    assert report.level == "attention"
+    await looking.rooms.control(f"integrations/{seed.ACME}", "PATCH", refusal=[403, "INTEGRATION.PERMISSION_MISSING"])
+    report = await looking.acme()
+    assert report.level == "broken"
+    assert "Reading users from Kombo fails" in report.findings[0].says
+
+
+@pytest.mark.parametrize("when", ["9999-12-31T23:59:59-12:00", "0001-01-01T00:00:00+12:00"])
+async def test_a_moment_beyond_all_calendars_is_no_reason_to_give_up(
+    looking: Looking, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    found = await KomboClient(
+        looking.rooms.http, looking.rooms.deployment.load().tenants["acme"].kombo, seed.ACME
+    ).integration()
+    changed = msgspec.structs.replace(found, data_expired_at=datetime.fromisoformat(when))
+
+    async def integration(_: KomboClient) -> Integration:
+        return changed
+
+    monkeypatch.setattr(KomboClient, "integration", integration)
+    [finding] = (await looking.acme()).findings
+    assert (finding.level, "has changed; Kombo has yet to sync." in finding.says) == ("attention", True)
+
+
+async def test_the_environment_is_no_more_than_a_name(looking: Looking, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def check_api_key(_: KomboClient) -> str:
+        return "\x1b[2J" + "e" * 1_000_000
+
+    monkeypatch.setattr(KomboClient, "check_api_key", check_api_key)
+    report = await looking.acme()
+    assert len(report.fields["kombo"]["environment"]) == 500
+    assert "\x1b" not in report.fields["kombo"]["environment"]

@@ -1,7 +1,7 @@
 """What is not as it should be with a tenant, and what to do about it.
 
 `broken` shuts learners out, or will within days if nobody does anything; `attention` does not yet. Everything is judged
-by the settings and by one look into the state (`bridge.admin.seen`).
+by the settings and by one look into the state (`bridge.checkup.seen`).
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
 
-from bridge.admin.seen import Seen
-from bridge.admin.words import count, rate
+from bridge.checkup.seen import Seen
 from bridge.directory import standing as kombo
 from bridge.directory.freshness import freshness
 from bridge.errors import Code, Problem, SettingsError
+from bridge.figures import count, rate
 from bridge.keys.expiry import THRESHOLDS, Ending, MetadataEnd
 from bridge.moments import length
 from bridge.settings.model import Tenant, is_awaited
