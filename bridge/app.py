@@ -18,6 +18,7 @@ from starlette.applications import Starlette
 from starlette.types import ASGIApp
 
 from bridge import logs
+from bridge.admin.attempts import Attempts
 from bridge.admin.routes import Admin
 from bridge.audit import Audit, AuditFile, try_to_open
 from bridge.directory.keeper import Keeper
@@ -157,8 +158,9 @@ def build(
     reported, admin = None, None
     if service.internal_token:
         people, token = People(store, live), service.internal_token.get_secret_value()
-        reported = CompletionEndpoint(people, outbox, lambda: front.rules, token)
-        admin = Admin.of(store, token, lambda: reloader.configuration, lambda: tallies.totals()[0][WORKERS])
+        attempts = Attempts(token)
+        reported = CompletionEndpoint(people, outbox, lambda: front.rules, attempts.authorize)
+        admin = Admin.of(store, token, attempts, lambda: reloader.configuration, lambda: tallies.totals()[0][WORKERS])
     metrics = Metrics(store, keys, lambda: reloader.configuration, tallies)
     return Bridge(
         front,

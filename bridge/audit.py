@@ -32,6 +32,8 @@ is one that another process let in as well."""
 NAME_CHARACTERS = 12
 """Of a session's name, as much as tells it from others."""
 SAID_SECONDS = 60
+LOOKS, LOOK_SECONDS = 3, 0.001
+"""At a file that does not end with a line's end: another process may be just about to write it."""
 
 log = structlog.get_logger()
 
@@ -116,8 +118,13 @@ class AuditFile(Lines):
         return len(text)
 
     def _send(self, taken: Sequence[tuple[bytes, int]], dropped: int) -> int:
-        self._follow()
         unwritten, reason = [], ""
+        try:
+            self._follow()
+            self._torn = self._ends_within_a_line()
+        except BridgeError as error:
+            self._elsewhere([line for line, _ in taken], str(error))
+            return 0
         for line, _ in taken:
             try:
                 self._append(line)
@@ -129,15 +136,39 @@ class AuditFile(Lines):
         return 0
 
     def _follow(self) -> None:
-        """Go on in the file that has the name now; where it cannot be opened, in the one that had it."""
+        """Go on in the file that has the name now; where it cannot be opened, in the one that had it.
+
+        Raises `BridgeError` where that one has no name any more: nobody would ever read it.
+        """
         with contextlib.suppress(OSError):
             if os.path.samestat(self._path.stat(), os.fstat(self._descriptor)):
                 return
-        with contextlib.suppress(BridgeError):
+        try:
             opened = _open(self._path)
-            os.dup2(opened, self._descriptor, inheritable=False)
-            os.close(opened)
-            self._torn = False
+        except BridgeError:
+            if not os.fstat(self._descriptor).st_nlink:
+                raise
+            return
+        os.dup2(opened, self._descriptor, inheritable=False)
+        os.close(opened)
+
+    def _ends_within_a_line(self) -> bool:
+        """Whether a full disk, or a kill, has cut the last line, whosever it was. Where we may not read, as we know."""
+        try:
+            reading = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+        except OSError:
+            return self._torn
+        try:
+            for _ in range(LOOKS):
+                size = os.fstat(reading).st_size
+                if not size or os.pread(reading, 1, size - 1) == b"\n":
+                    return False
+                time.sleep(LOOK_SECONDS)
+            return True
+        except OSError:
+            return self._torn
+        finally:
+            os.close(reading)
 
     def _append(self, line: bytes) -> None:
         data = b"\n" + line if self._torn else line

@@ -142,7 +142,8 @@ def _metadata(tenant: Tenant, seen: Seen) -> Iterator[Finding]:
 def _launches(tenant: Tenant, seen: Seen) -> Iterator[Finding]:
     signed_in, matched = (seen.week.get((tenant.slug, what), 0) for what in ("signed_in", "matched"))
     if signed_in >= FEW and matched < LOW_MATCH * signed_in:
-        level: Level = "broken" if matched < NO_MATCH * signed_in else "attention"
+        shut_out = tenant.unmatched == "deny"
+        level: Level = "broken" if shut_out and matched < NO_MATCH * signed_in else "attention"
         share = rate(matched, signed_in)
         says = f"Of {count(signed_in)} sign-ins in seven days only {share} matched somebody"
         yield Finding(level, f"{says}: {_whose(tenant)}.")

@@ -125,7 +125,8 @@ def _doubts(found: Integration, tenant: Tenant, slugs: Iterable[str]) -> list[Fi
         says = f"Kombo says that the integration's setup is {setup}: the customer has to finish connecting the LMS."
         doubts.append(Finding("broken", says))
     if found.data_expired_at:
-        says = f"The integration's configuration in Kombo has changed{_since(found.data_expired_at)}; Kombo has yet to sync."
+        when = _moment(found.data_expired_at)
+        says = f"The integration's configuration in Kombo has changed{when}; Kombo has yet to sync since."
         doubts.append(Finding("attention", says))
     other = found.end_user.origin_id if found.end_user else None
     if other and other != tenant.slug and other in slugs:
@@ -137,7 +138,7 @@ def _doubts(found: Integration, tenant: Tenant, slugs: Iterable[str]) -> list[Fi
     return doubts
 
 
-def _since(changed: datetime) -> str:
+def _moment(changed: datetime) -> str:
     """Nothing where the moment is none of the store's, such as year 9999 in another zone."""
     try:
         return f" at {moment(moment_ms(changed))}"

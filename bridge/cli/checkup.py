@@ -7,11 +7,11 @@ import contextlib
 import json as jsonlib
 from collections.abc import Sequence
 
-from bridge.admin.seen import Seen
 from bridge.checkup.checkup import Checkup, Result
 from bridge.checkup.known import Known, known
 from bridge.checkup.metadata import DEADLINE_SECONDS
 from bridge.checkup.report import Report, told
+from bridge.checkup.seen import Seen
 from bridge.cli.state import look
 from bridge.cli.tables import print_table
 from bridge.errors import BridgeError, StateError

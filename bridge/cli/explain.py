@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json as jsonlib
+import os
 from collections.abc import Awaitable, Callable
-from pathlib import Path
+from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -82,7 +83,11 @@ def _of_reference(configuration: Configuration, reference: str, course: str | No
         if not records:
             why = misheard(reference) or "it is longer ago than is kept, or of another deployment"
             raise BridgeError(f"nothing is known of {reference}: {why}")
-        return await explain_record(records[0], configuration, Copy(store), seal, course)
+        told = await explain_record(records[0], configuration, Copy(store), seal, course)
+        if len(records) == 1:
+            return told
+        others = f"{len(records)} have this reference, and the latest is explained: compare its time and tenant"
+        return replace(told, notes=(*told.notes, others))
 
     return _looked(configuration, work)
 
@@ -106,6 +111,6 @@ def _looked(configuration: Configuration, work: Callable[[Store], Awaitable[Expl
 def _reference(words: list[str]) -> str:
     """The three words, in whatever way they were typed; what is a file wants `--tenant`."""
     said = " ".join(words)
-    if said == "-" or Path(said).is_file():
+    if said == "-" or os.path.isfile(said):  # noqa: PTH113 - a response that was pasted is too long a name for Path
         raise typer.BadParameter(f"say whose IdP sent it: explain --tenant SLUG {said}", param_hint="FILE")
     return read_reference(said)

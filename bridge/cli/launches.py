@@ -21,6 +21,7 @@ from bridge.errors import BridgeError, Code
 from bridge.idps.documents import load_settings
 from bridge.launches import history
 from bridge.launches.references import misheard, read_reference
+from bridge.printable import printable
 from bridge.settings.model import Configuration
 from bridge.settings.values import written_duration
 from bridge.store import drifts, misses, refusals
@@ -129,7 +130,7 @@ def forget(
     configuration = load_settings(config)
     id = user_of(configuration, tenant, user, remote_id)
     if not yes and sys.stdin.isatty():
-        typer.confirm(f"Delete all launches of {tenant}'s user {id}?", abort=True)
+        typer.confirm(f"Delete all launches of {tenant}'s user {printable(id)}?", abort=True)
 
     def work(connection: Connection) -> list[tuple[str, int]]:
         return [

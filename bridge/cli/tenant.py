@@ -12,7 +12,7 @@ import typer
 
 from bridge.cli import DEFAULT_CONFIG, ConfigPath, app
 from bridge.cli.state import look
-from bridge.errors import BridgeError, Problem, StateError
+from bridge.errors import BridgeError, Problem, SettingsError, StateError
 from bridge.front.logins import signs_requests
 from bridge.idps.documents import load_settings
 from bridge.keys.rollover import SAML
@@ -91,7 +91,7 @@ def new(
     configuration = load_settings(config)
     service = configuration.service
     path = service.tenants / f"{slug}.yaml"
-    _check_free(path, page, sp_metadata)
+    _check_free(*(() if print_only else (path,)), page, sp_metadata)
     known = newcomer.given(metadata, slug, service)
     kind = _idp(idp or known.idp)
     choices = Choices(
@@ -111,11 +111,11 @@ def new(
         form = newcomer.form_of(choices, service)
     except newcomer.ChoiceError as error:
         raise typer.BadParameter(str(error), param_hint=f"--{error.option}") from None
-    newcomer.check_claims(form, configuration)
+    newcomer.check_claims(form, configuration, os.environ)
     text = written(choices, schema_beside(config, service.tenants))
+    made = pack(_subject(configuration, slug, form, kind, choices.lms), service)
     if not print_only:
         newcomer.write(path, text, known)
-    made = pack(_subject(configuration, slug, form, kind, choices.lms), service)
     _put(made, page, sp_metadata)
     problems = [] if print_only else newcomer.missing(path, form, service, os.environ)
     if json:
@@ -153,6 +153,9 @@ def show(
         raise BridgeError(f"there is no tenant {printable(slug)}: `kombo-bridge tenant new` makes one")
     _check_free(page, sp_metadata)
     form = validated(TenantFile, read_document(path, os.environ, Watched()))
+    error = configuration.broken.get(slug)
+    if error and (problems := newcomer.without_metadata(error)):
+        raise SettingsError(*problems)  # an address that the service does not answer at must not be handed out
     in_force = configuration.tenants.get(slug)
     kind = _idp(idp or (idp_of(in_force.provider.entity_id) if in_force else None) or OTHER)
     subject = _subject(configuration, slug, form, kind, _lms(lms, kind, form.kombo.integration_id))
@@ -204,9 +207,15 @@ def _public_halves(service: Service, scope: str) -> tuple[SpKey, ...]:
 
 def _check_free(*paths: Path | None) -> None:
     """Before anything is written: whoever gets one of the files is to get all."""
-    for path in paths:
-        if path and os.path.lexists(path):
+    named = set()
+    for path in filter(None, paths):
+        if os.path.lexists(path):
             raise BridgeError(f"{shown(path)} is there already, and stays as it is: remove it, or name another")
+        if not os.access(path.parent, os.W_OK | os.X_OK):
+            raise BridgeError(f"{shown(path)} cannot be written: there is no folder {shown(path.parent)} to write to")
+        if (whole := path.parent.resolve() / path.name) in named:
+            raise BridgeError(f"{shown(path)} is asked for twice: name another")
+        named.add(whole)
 
 
 def _put(made: Pack, page: Path | None, sp_metadata: Path | None) -> None:

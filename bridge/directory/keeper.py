@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import structlog
@@ -158,7 +158,8 @@ class Keeper:
             else:
                 tell(tenant, done, time.monotonic() - began)
                 if due.model == "users" and done.rows:
-                    await drifts.look(self._store, tenant)
+                    for each in self._sharing(tenant):
+                        await drifts.look(self._store, each)
                 if due.model == "progressions":
                     await misses.settle(self._store, tenant, permit)
 
@@ -174,6 +175,11 @@ class Keeper:
             syncs.fail(connection, tenant.integration_id, due.model, failures, retry_at)
 
         await self._store.write(work)
+
+    def _sharing(self, tenant: Tenant) -> Sequence[Tenant]:
+        """All tenants of its integration, which is read under the name of one of them."""
+        every = self._current().tenants.values()
+        return [each for each in every if each.integration_id == tenant.integration_id]
 
     async def _known(self, tenant: Tenant) -> Mapping[Model, Progress]:
         return await self._store.read(lambda c: syncs.of(c, tenant.integration_id))

@@ -93,7 +93,7 @@ class Explanation:
             "tenant": self.tenant,
             "reference": self.reference,
             "at": self.at and self.at.isoformat(),
-            "age_seconds": self.age and round(self.age.total_seconds()),
+            "age_seconds": None if self.age is None else round(self.age.total_seconds()),
             "passes": self.passes,
             "outcome": self.outcome,
             "check": self.check,

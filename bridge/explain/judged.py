@@ -22,6 +22,9 @@ NOT_JUDGED = {
 }
 
 
+_LAST_SIGNATURE = list(Step).index(Step.ASSERTION_SIGNATURE)
+
+
 @dataclass(frozen=True, slots=True)
 class Judged:
     """`assertion` where it passed, else `refusal`."""
@@ -39,11 +42,12 @@ class Judged:
         return judge(tenant, self.posted, self.said, self.keys)
 
     def would_get_further(self, tenant: Tenant) -> bool:
-        """Whether these settings would let it past the rule that it failed."""
+        """Whether these settings would let it past the rule that it failed, and its signatures are the IdP's: by what
+        nobody has signed, anybody could have a setting changed."""
         again = self.again(tenant)
-        if again.refusal is None or self.refusal is None:
+        if again.refusal is None:
             return True
-        return again._reached > self._reached
+        return again._reached > max(self._reached, _LAST_SIGNATURE)
 
     @property
     def _reached(self) -> int:

@@ -22,18 +22,27 @@ from bridge.settings.files import UnusableFileError, read_bytes
 
 MAX_BYTES = 2 * 1024 * 1024
 """Of a file: the largest response, with each of its characters percent-encoded, and what may stand around it."""
+STDIN = 0
 STDIN_SECONDS = 60
 MAX_FIELDS = 32
+LONGEST_NAME = 1024
 
 _FIELD = "SAMLResponse"
 _PAGE = re.compile(r"(?i)<!doctype html|<(html|form|input)[\s>]")
-_INPUT = re.compile(r"""(?i)name=["']SAMLResponse["']\s[^<>]*?value=["'](?P<value>[^"'<>]*)["']""")
+_INPUT = re.compile(r"(?i)<input\s[^<>]*>")
+_NAMED = re.compile(r"""(?i)\sname=["']SAMLResponse["']""")
+_VALUE = re.compile(r"""(?i)\svalue=["'](?P<value>[^"'<>]*)["']""")
 
 
 def read_source(name: str) -> bytes:
     """A file's content, or what standard input has for `-` within a minute; raises `BridgeError`."""
     if name == "-":
-        return _from_stdin()
+        try:
+            return _from_stdin()
+        except OSError as error:  # closed, or a folder
+            raise BridgeError(f"standard input cannot be read: {error.strerror}") from None
+    if len(name) > LONGEST_NAME:  # not said again: it is somebody's response
+        raise BridgeError("that is no file's name: save the response in a file, or give it by standard input, as -")
     try:
         return read_bytes(Path(name), MAX_BYTES)
     except UnusableFileError as error:
@@ -49,8 +58,8 @@ def posted(data: bytes) -> str:
         return base64.b64encode(data).decode("ascii")
     if not text:
         raise BridgeError("there is nothing in it: save the SAMLResponse that the IdP's form posts")
-    if page := _PAGE.match(text):
-        return _in_page(text[page.end() :])
+    if _PAGE.match(text):
+        return _in_page(text)
     if text.startswith("<"):
         return base64.b64encode(text.encode()).decode("ascii")
     text = text.strip(f"{BLANKS}?'\"")
@@ -61,7 +70,8 @@ def posted(data: bytes) -> str:
 
 def _in_page(text: str) -> str:
     """The page by which an IdP lets the browser post the form by itself."""
-    found = [each["value"] or "" for each in _INPUT.finditer(text)]
+    fields = [each[0] for each in _INPUT.finditer(text) if _NAMED.search(each[0])]
+    found = [value["value"] for each in fields if (value := _VALUE.search(each))]
     if len(found) != 1:
         raise BridgeError(f"the page has {len(found)} form fields named {_FIELD}: exactly one is needed")
     return html.unescape(found[0])
@@ -83,7 +93,7 @@ def _in_form(text: str) -> str:
 
 def _from_stdin() -> bytes:
     """Reads until the end, within limits: a pipe that never ends is no response."""
-    descriptor, deadline = 0, time.monotonic() + STDIN_SECONDS
+    descriptor, deadline = STDIN, time.monotonic() + STDIN_SECONDS
     regular = stat.S_ISREG(os.fstat(descriptor).st_mode)
     found = bytearray()
     while True:

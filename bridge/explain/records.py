@@ -17,7 +17,7 @@ from bridge.explain.cases.failed import Failed
 from bridge.explain.change import Change
 from bridge.explain.copy import Copy, Whom
 from bridge.explain.explanation import Check, Course, Explanation, Identifier
-from bridge.explain.responses import carried, change_for_person, identifier, standing
+from bridge.explain.responses import carried, change_for_person, identifier, let_in, standing
 from bridge.identity.tried import Tried
 from bridge.launches import history
 from bridge.launches.history import Record
@@ -64,13 +64,15 @@ async def explain_record(
         return replace(told, change=_without_tenant(record))
     code = _code(record.outcome)
     if code is None:
-        return replace(told, standing=await standing(copy, tenant))
+        told = replace(told, standing=await standing(copy, tenant))
+        return await _gate_now(told, tenant, copy, record.of.user_id, course) if course else told
     if record.of.check:
         change = responses.change_of(_failed(record, configuration, tenant))
         return replace(told, change=change)
     told = replace(told, standing=await standing(copy, tenant), notes=tuple(_since(record, tenant)))
     if code in _PERSON and launch:
-        return await _person_now(told, configuration, tenant, copy, code, seen)
+        told = await _person_now(told, configuration, tenant, copy, code, seen)
+        return await _gate_now(told, tenant, copy, told.user, course) if course and told.passes else told
     if code in _GATE and (course or record.of.course):
         return await _gate_now(told, tenant, copy, record.of.user_id, course or record.of.course or "")
     return replace(told, change=others.change_of(code, record.reason or ""))
@@ -115,17 +117,19 @@ async def _person_now(
 ) -> Explanation:
     """Whom what was seen means now; without it, what the results alone say."""
     assertion = _assertion(seen)
-    if assertion is None:
+    unreadable = any(each.result == "unreadable" for each in told.identifiers)
+    if assertion is None or unreadable:  # of two values, or one with markup in it, what was kept would read as plain
         refusal, tried = Refusal(code, told.reason), list(_tried(told, tenant))
         change = await change_for_person(configuration, tenant, copy, refusal, tried, None)
-        notes = (*told.notes, "what the IdP said of the person is not kept, or no longer")
-        return replace(told, change=change, notes=notes)
+        gone = () if assertion else ("what the IdP said of the person is not kept, or no longer",)
+        return replace(told, change=change, notes=(*told.notes, *gone))
     whom = await copy.whom(tenant, assertion)
     told = replace(told, identifiers=tuple(identifier(each) for each in whom.tried) or told.identifiers)
     if whom.refusal is None:
         return _over(told, whom)
     change = await change_for_person(configuration, tenant, copy, whom.refusal, whom.tried, assertion)
-    return replace(told, change=change, reason=whom.refusal.reason)
+    notes = (*told.notes, *await let_in(copy, tenant, change))
+    return replace(told, change=change, reason=whom.refusal.reason, notes=notes)
 
 
 def _over(told: Explanation, whom: Whom) -> Explanation:
@@ -139,18 +143,21 @@ def _over(told: Explanation, whom: Whom) -> Explanation:
 async def _gate_now(told: Explanation, tenant: Tenant, copy: Copy, user_id: str | None, origin_id: str) -> Explanation:
     person: Person | None = await copy.of_id(tenant, user_id) if user_id else None
     if user_id and person is None:
-        change = Change(
+        gone = Change(
             "deleted_since",
             "lms",
             "The learner was known then and is not any more: deleted or anonymised in the LMS, or of an integration"
             " that the tenant no longer has. They have to open the link again, to be matched anew.",
         )
-        return replace(told, change=change)
+        return replace(told, passes=False, change=gone)
     opened, refusal = await copy.course(tenant, person, origin_id)
     if refusal is None:
-        note = "by the synced copy as it is now the course is open: the enrollment came with a later sync"
+        note = "by the synced copy as it is now the course is open"
+        if told.course and told.course.origin_id == origin_id and not told.course.open:
+            note += ": the enrollment came with a later sync"
         return replace(told, passes=True, course=opened, notes=(*told.notes, note))
-    return replace(told, course=opened, change=await courses.change_of(copy, tenant, person, origin_id, refusal))
+    change = await courses.change_of(copy, tenant, person, origin_id, refusal)
+    return replace(told, passes=False, course=opened, change=change)
 
 
 def _failed(record: Record, configuration: Configuration, tenant: Tenant) -> Failed:

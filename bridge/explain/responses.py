@@ -25,7 +25,7 @@ from bridge.saml.fingerprints import of_certificate
 from bridge.saml.model import Assertion
 from bridge.saml.rules import MAX_AGE
 from bridge.settings.model import Configuration, Tenant
-from bridge.store import integrations, keys
+from bridge.store import integrations, keys, launches
 from bridge.store.keys import Kind
 from bridge.store.sealing import Seal
 
@@ -74,7 +74,7 @@ async def explain_response(
         tier=whom.match.tier if whom.match else None,
         standing=await standing(copy, tenant),
         course=opened,
-        notes=tuple(_notes(tenant, judged, whom, now, ahead)),
+        notes=(*_notes(tenant, judged, whom, now, ahead), *await let_in(copy, tenant, change)),
         change=change,
     )
 
@@ -152,6 +152,18 @@ async def standing(copy: Copy, tenant: Tenant) -> str:
     ages = await copy.read(lambda connection: integrations.ages(connection, tenant.integration_id))
     known_at = ages.of("users")
     return f"the synced copy as of {moment(known_at)}" if known_at else "the synced copy, which was never complete"
+
+
+async def let_in(copy: Copy, tenant: Tenant, change: Change | None) -> Sequence[str]:
+    """A note where the tenant's file is to be changed for one learner, though others come in by it as it is."""
+    if change is None or change.write is None:
+        return ()
+    found = await copy.read(lambda connection: launches.last_good_of(connection, [tenant.slug]))
+    return tuple(
+        f"others were let in by this tenant's file, the last who came at {moment(at)}: if it is the same now, see first"
+        " what is different with this one account, as the change below is for everybody"
+        for at in found.values()
+    )
 
 
 async def _course(copy: Copy, tenant: Tenant, whom: Whom, course: str | None) -> tuple[Course | None, Refusal | None]:

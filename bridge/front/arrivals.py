@@ -21,7 +21,7 @@ from bridge.front.desk import Desk
 from bridge.front.logins import login_path
 from bridge.front.refusals import redirect, respond
 from bridge.front.requests import is_framed, language
-from bridge.session.sessions import Entry, SignIn, session_name
+from bridge.session.sessions import Entry, SignIn, session_id, session_name
 from bridge.session.tokens import Tokens
 from bridge.settings.model import Tenant
 from bridge.store.engine import now_ms
@@ -33,8 +33,9 @@ WAITING_SECONDS = 10 * 60
 class Arrival:
     """What the cookie of an arrival says. `id` binds a page that asks to the arrival about which it asks.
 
-    `session` opens the session that waits, and nothing under any other cookie's name. `ends_at` is the IdP's own limit
-    for it, in milliseconds since 1970.
+    `session` is the `session_id` of what waits. Anybody can read it in the cookie, so it has no signature of its own:
+    as a session's cookie it would let in whom `settle` has not. `ends_at` is the IdP's own limit for it, in
+    milliseconds since 1970.
     """
 
     id: str
@@ -58,7 +59,7 @@ class Arrivals:
         """
         limit, soon = sign_in.ends_at, now_ms() + WAITING_SECONDS * 1000
         session = await self._desk.sessions.open(replace(sign_in, ends_at=min(soon, limit or soon)))
-        arrival = Arrival(random.token_urlsafe(16), sign_in.tenant.slug, session, limit)
+        arrival = Arrival(random.token_urlsafe(16), sign_in.tenant.slug, session_id(session), limit)
         cookies = self._desk.cookies.within(head, sign_in.tenant)
         kept = cookies.write(ARRIVED, self._tokens.dump(asdict(arrival)), WAITING_SECONDS)
         return redirect(login_path(sign_in.tenant, arrived=arrival.id, next=next), headers=[kept])
@@ -69,13 +70,14 @@ class Arrivals:
         `clicked` says that the learner was asked, on a page of our own; such a page is not shown in a frame.
         """
         arrival = self._find(head, tenant, id)
-        waiting = await self._desk.sessions.find(arrival.session) if arrival else None
+        cookie = self._desk.sessions.cookie_of(arrival.session) if arrival else ""
+        waiting = await self._desk.sessions.find(cookie) if arrival else None
         there = await self._desk.session(head)
         if arrival is None or waiting is None:
             return redirect(next) if there and there.tenant.slug == tenant.slug else None
         if there and not clicked and not _same_person(there, waiting):
             return None if is_framed(head) else self._ask(head, there, waiting, arrival, next)
-        session = await self._desk.sessions.renew(arrival.session, arrival.ends_at)
+        session = await self._desk.sessions.renew(cookie, arrival.ends_at)
         if session is None:
             return None
         if former := self._desk.session_cookie(head):
@@ -87,7 +89,7 @@ class Arrivals:
     async def turn_away(self, head: Head, tenant: Tenant, id: str) -> Response:
         """The learner stays who they are: what waits ends now. Raises `StateError`."""
         if arrival := self._find(head, tenant, id):
-            await self._desk.sessions.end(arrival.session)
+            await self._desk.sessions.end(self._desk.sessions.cookie_of(arrival.session))
         return redirect("/", headers=[self._desk.cookies.within(head, tenant).drop(ARRIVED)])
 
     def _ask(self, head: Head, there: Entry, waiting: Entry, arrival: Arrival, next: str) -> Response:

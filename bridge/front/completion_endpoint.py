@@ -6,7 +6,7 @@ has the token is believed, so no gate is asked here.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
 import structlog
@@ -14,7 +14,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
 from bridge.errors import Code, Refusal, StateError
-from bridge.front.bearer import CHALLENGE, authorize
+from bridge.exchange import Head
+from bridge.front.bearer import CHALLENGE
 from bridge.front.completion_body import Reported, read
 from bridge.front.requests import head_of, read_body
 from bridge.front.rules import Rules
@@ -29,18 +30,24 @@ log = structlog.get_logger()
 
 
 class CompletionEndpoint:
-    """Answers the platform. `rules` gives those in force; `token` is what it must send."""
+    """Answers the platform. `rules` gives those in force; `authorize` raises `Refusal` for whoever may not report."""
 
-    def __init__(self, people: People, outbox: Outbox, rules: Callable[[], Rules], token: str) -> None:
+    def __init__(
+        self,
+        people: People,
+        outbox: Outbox,
+        rules: Callable[[], Rules],
+        authorize: Callable[[Head], Awaitable[None]],
+    ) -> None:
         self._people = people
         self._outbox = outbox
         self._rules = rules
-        self._token = token
+        self._authorize = authorize
 
     async def answer(self, request: Request) -> Response:
         """202 with the id of the outbox's entry once that is on disk; else a problem document (RFC 9457)."""
         try:
-            authorize(head_of(request), self._token)
+            await self._authorize(head_of(request))
             reported = read(await read_body(request, MAX_BODY_BYTES, Code.REQUEST_MALFORMED), datetime.now(UTC))
             return JSONResponse({"id": await self._record(reported)}, 202)
         except StateError as error:
@@ -75,7 +82,7 @@ def _problem(refusal: Refusal) -> Response:
     headers = {"Cache-Control": "no-store", "Bridge-Error": code}
     if refusal.status == 401:
         headers |= dict([CHALLENGE])
-    if refusal.status == 503:
+    if refusal.status in (429, 503):
         headers["Retry-After"] = str(RETRY_SECONDS)
     body = problem(refusal.code, words, refusal.status, detail=refusal.reason)
     return Response(body, refusal.status, headers, media_type=MEDIA_TYPE)

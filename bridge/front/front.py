@@ -92,9 +92,19 @@ class Front:
 
     def refuse(self, head: Head, refusal: Refusal) -> ASGIApp:
         """See `bridge.exchange.Decider`."""
+        entry, host = None, self._host(head)
         if refusal.code in OF_THE_PLATFORM and (cookie := self._desk.session_cookie(head)):
-            self._landing.unanswered(session_name(cookie), refusal)
-        return self.refusals.answer(head, refusal, host=self._host(head), links=self._links(head, refusal))
+            entry = self._desk.sessions.cached(cookie)
+            if is_page_load(head):
+                self._landing.unanswered(session_name(cookie), refusal)
+        return self.refusals.answer(
+            head,
+            refusal,
+            tenant=entry.tenant if entry else None,
+            host=host,
+            user_id=entry.row.user_id if entry else None,
+            links=self._links(head, refusal),
+        )
 
     async def standing(self, sessions: Collection[str]) -> Mapping[str, float]:
         """See `bridge.exchange.Decider`."""

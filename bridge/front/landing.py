@@ -7,6 +7,7 @@ themselves or because that page looks again, is let in after all, or refused und
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, replace
 
@@ -28,15 +29,23 @@ UNANSWERED_SECONDS = 300
 
 @dataclass(frozen=True, slots=True)
 class Arrived:
-    """The witness of the answer that a launch ends with; `other` hears of it as well."""
+    """The witness of the answer that a launch ends with; `other` hears of it as well.
+
+    `since` is when the request was let in, on the monotonic clock.
+    """
 
     landing: Landing
     launch: str
     entry: Entry
     access: Access | None
     steps: tuple[str, ...]
-    since: int
+    since: float
     other: Witness | None
+
+    @property
+    def waited(self) -> int:
+        """For how long, in milliseconds."""
+        return round((time.monotonic() - self.since) * 1000)
 
     def answered(self, status: int, told: Sequence[Header]) -> Awaitable[None] | None:
         """See `bridge.exchange.Witness`."""
@@ -71,7 +80,7 @@ class Landing:
         if access:
             facts = {"course": access.course, "enrollment": access.enrollment, "gate": access.gate}
             steps.append(step("gate", "passed", gate_ms, **facts))
-        arrived = Arrived(self, entry.launch, entry, access, tuple(steps), now_ms(), forward.witness)
+        arrived = Arrived(self, entry.launch, entry, access, tuple(steps), time.monotonic(), forward.witness)
         entry.launch = None
         self._arrived[entry.row.digest] = arrived
         return replace(forward, witness=arrived)
@@ -79,12 +88,12 @@ class Landing:
     def answered(self, arrived: Arrived, status: int | None) -> None:
         """The platform has answered; None where another proxy forwards and nobody hears with what."""
         self._arrived.pop(arrived.entry.row.digest, None)
-        self._finish(arrived, FORWARDED, step("forwarded", "passed", now_ms() - arrived.since, status=status), status)
+        self._finish(arrived, FORWARDED, step("forwarded", "passed", arrived.waited, status=status), status)
 
     def unanswered(self, session: str, refusal: Refusal) -> None:
-        """Something went wrong in forwarding a request of a session, by its name."""
+        """Something went wrong in forwarding a page load of a session, by its name."""
         if arrived := self._arrived.pop(session, None):
-            last = _failed("forwarded", now_ms() - arrived.since, refusal)
+            last = _failed("forwarded", arrived.waited, refusal)
             self._finish(arrived, str(refusal.code), last, refusal.status, refusal.reason)
             _goes_on(arrived.entry, arrived.launch, refusal, arrived.access.course if arrived.access else None)
 

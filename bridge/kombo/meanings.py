@@ -5,7 +5,8 @@ from __future__ import annotations
 _MEANINGS = {
     "INTEGRATION.ACTION_NOT_AVAILABLE": "Kombo does not offer this for the customer's LMS: do it in the LMS itself",
     "INTEGRATION.ACTION_DISABLED": "it is switched off in the integration's scope in Kombo",
-    "INTEGRATION.PERMISSION_MISSING": "the customer's LMS does not let the connection do this: its administrator must",
+    "INTEGRATION.PERMISSION_MISSING": "the customer's LMS does not let the connection do this: its administrator must"
+    " allow it",
     "INTEGRATION.AUTHENTICATION_INVALID": "the customer's LMS does not accept the connection any more: have it linked"
     " again",
     "INTEGRATION.INACTIVE": "the integration is switched off in Kombo",

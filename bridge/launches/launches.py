@@ -80,9 +80,13 @@ class Launches:
         trail.verified(assertion)
 
     def matched(self, trail: Trail, user_id: str | None) -> Launch:
-        """The row of a launch whose learner is known; whoever opens the session writes it."""
-        self._waiting.count(trail.tenant.slug, "matched")
-        self._waiting.count(trail.tenant.slug, f"{funnel.BY_TIER}{trail.tier}")
+        """The row of a launch that may go on; whoever opens the session writes it.
+
+        `user_id` is None where nobody matched, and the tenant lets that pass: nobody is counted as matched then.
+        """
+        if user_id is not None:
+            self._waiting.count(trail.tenant.slug, "matched")
+            self._waiting.count(trail.tenant.slug, f"{funnel.BY_TIER}{trail.tier}")
         trail.identified(user_id)
         return self._row(trail, rows.SIGNED_IN, trail.steps_signed_in, everything=False)
 
@@ -216,7 +220,7 @@ class Launches:
                 log.warning("launches_not_written", reason=str(error))
 
     async def sweep(self) -> None:
-        """Forget what is older than the settings say, some at a time."""
+        """Forget what is older than the settings say, some at a time; what has come to wait meanwhile is written."""
         kept, now = self._current().service.launches, now_ms()
         oldest, seen = now - length_ms(kept.keep), now - length_ms(kept.keep_values)
         day = f"{datetime.now(UTC) - kept.keep:%Y-%m-%d}"
@@ -230,7 +234,7 @@ class Launches:
         try:
             for some in sweeps:
                 while await self._store.write(some) == SWEPT_AT_ONCE:
-                    pass
+                    await self.write()
         except StateError as error:
             log.warning("launches_not_swept", reason=str(error))
 

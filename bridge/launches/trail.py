@@ -114,9 +114,11 @@ class Trail:
 
     def seen(self, *, everything: bool) -> dict[str, list[str]]:
         """What the IdP said of the person: under the tenant's identity entries, or as a whole; never more than fits."""
+        said = {tried.source: [tried.value[:LONGEST]] for tried in self.tried if tried.value is not None}
         if not everything or self.assertion is None:
-            return {tried.source: [tried.value[:LONGEST]] for tried in self.tried if tried.value is not None}
-        said = {"NameID": [self.assertion.name_id[:LONGEST]]} if self.assertion.name_id else {}
+            return said
+        if self.assertion.name_id:
+            said.setdefault("NameID", [self.assertion.name_id[:LONGEST]])
         for attribute in self.assertion.attributes[:MOST_ATTRIBUTES]:
             said.setdefault(attribute.name[:LONGEST], [value[:LONGEST] for value in attribute.values[:MOST_VALUES]])
         return said

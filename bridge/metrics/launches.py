@@ -80,7 +80,7 @@ def _states(connection: Connection, configuration: Configuration, now: datetime)
     ring = gauge("refusals_kept", "Refusals in the tenant's ring, of `launches.refusals`.", labels=["tenant"])
     drifted = gauge(
         "addresses_drifted",
-        "People of whom it was noticed in the last 30 days: the IdP has another address than Kombo, or two have one.",
+        "What was noticed in the last 30 days: people of whom the IdP says another address, addresses that two have.",
         labels=["tenant", "kind"],
     )
     last, kept = funnel.last_forwarded(connection), refusals.kept(connection)

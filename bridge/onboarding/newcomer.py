@@ -13,11 +13,12 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from bridge.errors import BridgeError, MetadataError, Problem, SettingsError
-from bridge.onboarding.facts import idp_of
+from bridge.onboarding.facts import OTHER, idp_of
 from bridge.onboarding.placing import place
 from bridge.onboarding.tenant_file import Choices
 from bridge.printable import printable
 from bridge.saml.metadata import MAX_BYTES, read_idp_metadata
+from bridge.settings.document import read_document
 from bridge.settings.files import UnusableFileError, Watched, read_bytes, shown
 from bridge.settings.idp import IdpError, metadata_of, nothing_fetched, source_of
 from bridge.settings.model import Configuration, Service
@@ -68,8 +69,9 @@ def given(metadata: str | None, slug: str, service: Service) -> Given:
         idp = idp_of(read_idp_metadata(data).provider.entity_id)
     except (UnusableFileError, MetadataError) as error:
         raise BridgeError(f"{printable(metadata)}: {error}") from None
-    if path.resolve().parent == service.tenants.resolve():
-        return Given(path.name, None, idp)
+    lies = path.resolve()  # by its own name: that of a link to it may be another file's there
+    if lies.parent == service.tenants.resolve():
+        return Given(lies.name, None, idp)
     return Given(usual, data, idp)
 
 
@@ -87,14 +89,34 @@ def form_of(choices: Choices, service: Service) -> TenantFile:
     return form
 
 
-def check_claims(form: TenantFile, configuration: Configuration) -> None:
-    """Raises `BridgeError` where another tenant has one of the hosts or domains: the loader would serve neither."""
-    for host in OwnHosts(configuration.service.public_url, form.hosts).normal:
-        if other := configuration.by_host.get(host):
-            raise BridgeError(f"the host {host} is the tenant {other.slug}'s: choose another")
+def check_claims(form: TenantFile, configuration: Configuration, environ: Mapping[str, str]) -> None:
+    """Raises `BridgeError` where another tenant has one of the hosts or domains: the loader would serve neither.
+
+    One that does not serve yet counts too: it is told addresses of its own, as this one is.
+    """
+    public_url = configuration.service.public_url
+    hosts = {host: tenant.slug for host, tenant in configuration.by_host.items()}
+    domains = {domain: tenant.slug for domain, tenant in configuration.by_domain.items()}
+    for slug in configuration.broken:
+        if claims := _claims_of(slug, configuration.service, environ):
+            hosts |= dict.fromkeys(OwnHosts(public_url, claims.hosts).normal, slug)
+            domains |= dict.fromkeys(claims.email_domains, slug)
+    for host in OwnHosts(public_url, form.hosts).normal:
+        if host in hosts:
+            raise BridgeError(f"the host {host} is the tenant {hosts[host]}'s: choose another")
     for domain in form.email_domains:
-        if other := configuration.by_domain.get(domain):
-            raise BridgeError(f"the email domain {domain} is the tenant {other.slug}'s: leave it out, or there")
+        if domain in domains:
+            raise BridgeError(f"the email domain {domain} is the tenant {domains[domain]}'s: leave it out, or there")
+
+
+def _claims_of(slug: str, service: Service, environ: Mapping[str, str]) -> TenantFile | None:
+    """The hosts and domains of a file that is not complete or not valid, as far as they can be read."""
+    try:
+        values = read_document(service.tenants / f"{slug}.yaml", environ, Watched()).values
+        hosts, domains = (values.get(name) or () for name in ("hosts", "email_domains"))
+        return form_of(Choices(slug, OTHER, OTHER, "idp.xml", hosts=hosts, email_domains=domains), service)
+    except (SettingsError, ChoiceError):
+        return None
 
 
 def write(path: Path, text: str, metadata: Given) -> None:
@@ -122,12 +144,21 @@ def missing(path: Path, form: TenantFile, service: Service, environ: Mapping[str
         problems = list(error.problems)
     else:
         return []
-    if not any("`saml.metadata`" in problem.message for problem in problems):
+    if not any(map(_of_metadata, problems)):
         try:
             metadata_of(source_of(form.saml, path.stem, party_of(form, path.stem, service), Watched()), nothing_fetched)
         except IdpError as error:
             problems.append(Problem(shown(path), _metadata_line(path), f"`saml.metadata`: {error}"))
     return problems
+
+
+def without_metadata(error: SettingsError) -> list[Problem]:
+    """What is wrong with a file beside the IdP's metadata, which has no part in what an IdP is told of us."""
+    return [problem for problem in error.problems if not _of_metadata(problem)]
+
+
+def _of_metadata(problem: Problem) -> bool:
+    return "`saml.metadata" in problem.message
 
 
 def _metadata_line(path: Path) -> int:

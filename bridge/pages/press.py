@@ -6,26 +6,20 @@ text as HTML, and no policy is made from what they print. So whatever they say, 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 
-from jinja2 import (
-    BaseLoader,
-    ChoiceLoader,
-    Environment,
-    FileSystemLoader,
-    FunctionLoader,
-    PrefixLoader,
-    StrictUndefined,
-)
-from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2 import Environment, FunctionLoader, PrefixLoader, StrictUndefined
+from jinja2.loaders import ChoiceLoader
 from markupsafe import Markup
 
 from bridge.pages.look import NAME, Look
+from bridge.pages.sandbox import LARGEST_PAGE, Sandbox
 
 STYLE = "style.css"
-LARGEST_PAGE, MOST_PIECES = 1024 * 1024, 20_000
-"""In characters, and in pieces of template. No page comes near them; they bound what somebody's own template costs."""
+MOST_PIECES = 20_000
+"""No page has nearly as many; like what `bridge.pages.sandbox` counts, it bounds what somebody's own template costs."""
 
 _HERE = Path(__file__).parent
 
@@ -38,7 +32,8 @@ class Press:
         own_style, _ = sources.pop(STYLE, ("", ""))
         self.style = _style() + look.colours() + own_style
         self._look = look
-        self._templates = _with(sources) if sources else _built_in()
+        self._sandbox = _with(sources) if sources else None
+        self._templates = self._sandbox or _built_in()
 
     def html(self, template: str, script: str, reference: str | None = None, **values: object) -> str:
         """The page. Raises whatever is wrong with a template that is not the bridge's own."""
@@ -50,6 +45,8 @@ class Press:
             "support": self._look.support_link(reference),
             "reference": reference,
         }
+        if self._sandbox:
+            self._sandbox.begin()
         pieces: list[str] = []
         size = 0
         for piece in self._templates.get_template(template).generate(everywhere | values):
@@ -62,7 +59,13 @@ class Press:
 
 def own_templates() -> frozenset[str]:
     """The names of the bridge's own templates."""
-    return frozenset(file.name for file in (_HERE / "templates").iterdir() if file.suffix == ".html")
+    return frozenset(_own())
+
+
+@cache
+def _own() -> Mapping[str, tuple[str, str]]:
+    """The bridge's own templates by name, each with its file; read once, so that a page is made without a file."""
+    return {file.name: (file.read_text("utf-8"), str(file)) for file in (_HERE / "templates").glob("*.html")}
 
 
 @cache
@@ -73,7 +76,7 @@ def _style() -> str:
 @cache
 def _built_in() -> Environment:
     return Environment(
-        loader=FileSystemLoader(_HERE / "templates"),
+        loader=FunctionLoader(_finding(_own())),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -81,24 +84,15 @@ def _built_in() -> Environment:
     )
 
 
-def _with(sources: dict[str, tuple[str, str]]) -> Environment:
-    """The bridge's own templates with some of them replaced; `bridge/…` still names the bridge's own, to extend.
+def _with(sources: Mapping[str, tuple[str, str]]) -> Sandbox:
+    """The bridge's own templates with some of them replaced; `bridge/…` still names the bridge's own, to extend."""
+    own = FunctionLoader(_finding(_own()))
+    return Sandbox(ChoiceLoader([FunctionLoader(_finding(sources)), own, PrefixLoader({"bridge": own})]))
 
-    Nothing is left by which a template could loop for long, or call a text HTML.
-    """
 
-    def find(name: str) -> tuple[str, str | None, None] | None:
+def _finding(sources: Mapping[str, tuple[str, str]]) -> Callable[[str], tuple[str, str, None] | None]:
+    def find(name: str) -> tuple[str, str, None] | None:
         found = sources.get(name)
         return (*found, None) if found else None
 
-    own: BaseLoader = FileSystemLoader(_HERE / "templates")
-    environment = ImmutableSandboxedEnvironment(
-        loader=ChoiceLoader([FunctionLoader(find), own, PrefixLoader({"bridge": own})]),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.globals.clear()
-    del environment.filters["safe"]
-    return environment
+    return find

@@ -20,6 +20,8 @@ from bridge.saml.steps import At, Step
 
 MAX_AGE = timedelta(hours=1)
 MAX_CONFIRMATION = timedelta(hours=24)
+UNSIGNED = "unsigned"
+"""Stands behind what was found in an element that nobody had signed."""
 UNSOLICITED = "unsolicited"
 """The check that an answer nobody asked for fails: whoever sent it may be sent to ask."""
 
@@ -133,6 +135,7 @@ def check_message(element: etree._Element, clock: Clock, *, signed: bool = True)
             f"the {name} was issued at {issued}, which is in the future or more than an hour ago; it is {clock.now}"
             f" here: {compare_clocks(element, clock) if signed else unsigned}",
             issued.isoformat() if issued else None,
+            None if signed else UNSIGNED,
         )
 
 

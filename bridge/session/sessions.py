@@ -200,6 +200,10 @@ class Sessions:
             )
         return self._tokens.sign(sid)
 
+    def cookie_of(self, sid: str) -> str:
+        """The value of a cookie for the session of a `session_id`, which must come from something that we signed."""
+        return self._tokens.sign(sid)
+
     async def renew(self, cookie: str, limit: int | None) -> str | None:
         """Replace a session by one of the same sign-in that lasts its full time; the new cookie's value.
 
@@ -278,9 +282,14 @@ class Sessions:
         self._cache.clear()
 
 
+def session_id(cookie: str) -> str:
+    """What a cookie's value says, without the signature that makes it one."""
+    return cookie.partition(".")[0]
+
+
 def session_name(cookie: str) -> str:
     """What a session is called where its cookie must not stand; whether there is one is another question."""
-    return digest_of(cookie.partition(".")[0])
+    return digest_of(session_id(cookie))
 
 
 def _living(connection: Connection, digests: Collection[str], configuration: Configuration) -> list[Entry]:

@@ -166,7 +166,7 @@ HostName = Annotated[
 HttpUrl = Annotated[
     str,
     AfterValidator(_http_url),
-    WithJsonSchema(string("URL", "https://api.kombo.dev/v1", pattern="^[Hh][Tt][Tt][Pp][Ss]?://[^ ?#@]+$")),
+    WithJsonSchema(string("URL", "https://api.kombo.dev/v1", pattern="^[Hh][Tt][Tt][Pp][Ss]?://[^ ?#@/]+(/[^ ?#]*)?$")),
 ]
 Network = Annotated[
     IPv4Network | IPv6Network,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from bridge.pages.images import LARGEST_LOGO, data_uri, suits_the_dark
 from bridge.pages.look import Logo, Look, Override
 from bridge.pages.overrides import faults
 from bridge.pages.press import STYLE, own_templates
+from bridge.printable import printable
 from bridge.settings.appearance import Appearance
 from bridge.settings.document import Document
 from bridge.settings.files import Watched, read_bytes, read_text, shown
@@ -65,6 +67,7 @@ def _templates(folder: Path, files: Watched) -> tuple[Override, ...]:
     if len(chosen) > MOST_TEMPLATES:
         raise ValueError(f"{shown(folder)} has more than {MOST_TEMPLATES} templates: keep fewer")
     _check_names(chosen)
+    _check_places(folder, chosen)
     return tuple(Override(file.name, shown(file), _text(file, files)) for file in chosen)
 
 
@@ -73,8 +76,19 @@ def _check_names(found: list[Path]) -> None:
     for file in found:
         if file.name not in known and not file.name.startswith("_"):
             near = get_close_matches(file.name, known, n=1)
-            advice = f"write {near[0]}?" if near else f"those are {', '.join(known)}"
-            raise ValueError(f"{shown(file)} has the name of no template: {advice} A part of your own begins with `_`")
+            advice = f"write {near[0]}?" if near else f"those are {', '.join(known)}."
+            named = printable(shown(file))
+            raise ValueError(f"{named} has the name of no template: {advice} A part of your own begins with `_`")
+        if not file.name.isprintable():
+            raise ValueError(f"{printable(shown(file))} has a name that cannot be printed: name it otherwise")
+
+
+def _check_places(folder: Path, found: list[Path]) -> None:
+    """Whoever may fill a folder of templates, which everybody gets to read, shall not thereby read other files."""
+    inside = os.path.realpath(folder)
+    for file in found:
+        if os.path.commonpath([inside, os.path.realpath(file)]) != inside:
+            raise ValueError(f"{shown(file)} leads out of its folder: put the file itself there")
 
 
 def _text(file: Path, files: Watched) -> str:

@@ -57,9 +57,12 @@ def recent(connection: Connection, tenant: str | None, limit: int) -> Sequence[D
 
 
 def counts(connection: Connection, since: int) -> Mapping[tuple[str, Kind], int]:
-    """By tenant and kind: of how many people something was noticed since then."""
+    """By tenant and kind: of how many people something was noticed since then.
+
+    Each counts once, whatever number of addresses they had; those who share one count together.
+    """
     rows = connection.execute(
-        select(ROW.tenant, ROW.kind, func.count().label("many"))
+        select(ROW.tenant, ROW.kind, func.count(ROW.user_id.distinct()).label("many"))
         .where(ROW.last_at >= since)
         .group_by(ROW.tenant, ROW.kind)
     )

@@ -45,6 +45,15 @@ def remote_ids(
     return [(row.id, row.remote_id) for row in rows]
 
 
+def has_any(connection: Connection, integration_id: str, remote_ids: Sequence[str]) -> bool:
+    """Whether anybody has one of these remote ids."""
+    for start in range(0, len(remote_ids), AT_ONCE):
+        some = PEOPLE.remote_id.in_(remote_ids[start : start + AT_ONCE])
+        if connection.execute(select(PEOPLE.id).where(_living(integration_id), some).limit(1)).first() is not None:
+            return True
+    return False
+
+
 def domains_of(connection: Connection, integration_id: str, local_part: str, limit: int) -> Sequence[tuple[str, str]]:
     """Of addresses with that local part: pairs of Kombo id and domain, in ASCII lower case."""
     start = fold(local_part) + "@"

@@ -44,8 +44,8 @@ async def test_a_fault_is_found_and_nothing_else(looking: Looking, case: dict[st
         assert part in says
     whole = " ".join(says for _, says in found)
     assert all(part in whole for part in case.get("also", ()))
-    assert seed.API_KEY[:8] not in whole
-    assert seed.API_KEY[:8] not in str(report.fields)
+    assert seed.API_KEY[:12] not in whole
+    assert seed.API_KEY[:12] not in str(report.fields)
     assert report.level == min((level for level, _ in found), key=("broken", "attention", "good").index, default="good")
 
 
@@ -114,7 +114,7 @@ async def test_an_action_that_kombo_calls_otherwise_is_unknown_and_not_missing(
 async def test_a_model_that_kombo_does_not_name_is_tried_all_the_same(
     looking: Looking, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bridge.simulator.capabilities.read_models", lambda _: [])
+    monkeypatch.setattr("bridge.simulator.general.read_models", lambda _: [])
     report = await looking.acme()
     assert report.level == "attention"
     await looking.rooms.control(f"integrations/{seed.ACME}", "PATCH", refusal=[403, "INTEGRATION.PERMISSION_MISSING"])
@@ -137,7 +137,7 @@ async def test_a_moment_beyond_all_calendars_is_no_reason_to_give_up(
 
     monkeypatch.setattr(KomboClient, "integration", integration)
     [finding] = (await looking.acme()).findings
-    assert (finding.level, "has changed; Kombo has yet to sync." in finding.says) == ("attention", True)
+    assert (finding.level, "has changed; Kombo has yet to sync since." in finding.says) == ("attention", True)
 
 
 async def test_the_environment_is_no_more_than_a_name(looking: Looking, monkeypatch: pytest.MonkeyPatch) -> None:

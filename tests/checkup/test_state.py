@@ -38,6 +38,8 @@ async def test_a_low_match_rate_is_a_finding(looking: Looking) -> None:
     assert (await looking.acme()).level == "attention"
     await counted(looking, signed_in=20)
     assert (await looking.acme()).level == "broken"
+    looking.rooms.deployment.tenants["acme"] |= {"gate": "library", "unmatched": "pass"}
+    assert (await looking.acme()).level == "attention", "nobody is shut out"
 
 
 async def test_people_who_match_and_never_arrive(looking: Looking) -> None:

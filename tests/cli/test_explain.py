@@ -131,6 +131,13 @@ class TestReferences:
             assert answer.out.startswith("acme: amber-falcon-river, a refusal of ")
             assert "To fix it (in the customer's LMS or HR system):" in answer.out
 
+    def test_one_that_two_were_given(self, shell: Shell) -> None:
+        """The latest is explained, and it is said that there is another."""
+        for reason in ("the first", "the second"):
+            shell.refused("amber-falcon-river", Refusal(Code.NOT_ENROLLED, reason))
+        said = shell("amber-falcon-river")
+        assert "2 have this reference" in said.out
+
     def test_one_that_nobody_was_given(self, shell: Shell) -> None:
         said = shell("amber-falcon-river")
         assert (said.code, said.out, said.err.count("\n")) == (1, "", 1)
@@ -145,6 +152,8 @@ class TestReferences:
         (["--tenant", "acme", "a", "b"], 2, "one file at a time"),
         (["--tenant", "nobody", "{file}"], 1, "there is no tenant nobody"),
         (["--tenant", "acme", "/no/such/file"], 1, "there is no file"),
+        (["a" * 300], 1, "a reference is three words"),
+        (["--tenant", "acme", "a" * 2000], 1, "give it by standard input"),
         (["two words"], 1, "a reference is three words"),
         (["\x1b[2J"], 1, "a reference is three words"),
     ],

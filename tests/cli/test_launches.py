@@ -382,11 +382,14 @@ def test_on_a_terminal_it_is_asked_first(shell: Shell, monkeypatch: pytest.Monke
         def isatty(self) -> bool:
             return True
 
-    shell.has("a-a-a")
+    hostile = f"{seed.JANE.id}\x1b]0;owned\x07"
+    shell.has("a-a-a", user_id=hostile)
     monkeypatch.setattr("sys.stdin", Typed(answer))
-    assert shell("forget", "--tenant", "acme", "--user", seed.JANE.id).code == (1 if left else 0)
+    said = shell("forget", "--tenant", "acme", "--user", hostile)
+    assert said.code == (1 if left else 0)
+    assert not {"\x1b", "\x07"} & set(said.out + said.err)
     assert len(shell.listed()) == left
-    shell.has("b-b-b")
+    shell.has("b-b-b", user_id=hostile)
     monkeypatch.setattr("sys.stdin", Typed(""))
-    assert shell("forget", "--tenant", "acme", "--user", seed.JANE.id, "--yes").code == 0
+    assert shell("forget", "--tenant", "acme", "--user", hostile, "--yes").code == 0
     assert shell.listed() == []

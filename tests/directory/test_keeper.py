@@ -88,6 +88,16 @@ async def test_of_several_keepers_one_reads(rooms: Rooms) -> None:
             store.close()
 
 
+async def test_an_address_that_two_people_have_is_said_to_each_tenant_of_the_integration(rooms: Rooms) -> None:
+    acme = rooms.deployment.tenants["acme"]
+    rooms.deployment.tenants = {"acme": acme, "acme-eu": acme}
+    with capture_logs() as logs:
+        async with keeping(rooms, rooms.deployment.load()):
+            await until(partial(idle, rooms))
+    said = {(line["tenant"], line["user"]) for line in logs if line["event"] == "address_shared"}
+    assert said == {(slug, min(seed.SAM.id, seed.SAMIRA.id)) for slug in ("acme", "acme-eu")}
+
+
 async def test_what_is_due_is_read_again(rooms: Rooms) -> None:
     async with keeping(rooms, acme_alone(rooms, sync_every="1s")):
         await until(partial(all_read, rooms))

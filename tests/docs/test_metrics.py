@@ -20,6 +20,7 @@ from bridge.store.engine import Store
 from bridge.tallies import Tallies
 from tests.support.deployment import Deployment
 from tests.support.keys import held_keys
+from tests.support.needs import need
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")
@@ -59,6 +60,12 @@ def test_a_rule_says_what_is_wrong_and_what_to_do(rule: dict[str, Any]) -> None:
     assert re.fullmatch(r"[0-9]+[mhd]", rule.get("for", "1m"))
 
 
+@pytest.mark.parametrize("rule", [rule for rule in RULES if rule["labels"]["severity"] == "page"])
+def test_nobody_is_woken_by_crawlers(rule: dict[str, Any]) -> None:
+    """Whoever follows links is counted as asked."""
+    assert 'step="asked"' not in rule["expr"]
+
+
 WORDS = {
     "code": set(map(str, Code)),
     "step": set(STEPS),
@@ -90,7 +97,9 @@ def test_there_are_questions_and_rules() -> None:
     assert len({rule["alert"] for rule in RULES}) == len(RULES)
 
 
-@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed")
 def test_prometheus_reads_the_rules() -> None:
-    done = subprocess.run(["promtool", "check", "rules", ALERTS], capture_output=True, text=True, check=False)
+    unpacked = Path(__file__).parent / "prometheus/usr/bin/promtool"
+    promtool = shutil.which("promtool") or (unpacked.is_file() and unpacked)
+    need(promtool, "promtool (it comes with Prometheus)")
+    done = subprocess.run([str(promtool), "check", "rules", ALERTS], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -17,6 +18,7 @@ from bridge.identity.resolver import Resolver
 from bridge.keys.custody import HeldKeys
 from bridge.launches import history
 from bridge.launches.launches import Launches
+from bridge.saml.model import Assertion, Attribute
 from bridge.saml.verify import verify
 from bridge.store import launches as rows
 from bridge.store.engine import now_ms
@@ -49,9 +51,15 @@ async def refused(desk: Desk, **said: Any) -> None:
     await launches.write()
 
 
-async def last(desk: Desk, seal: Seal | None = SEAL) -> Explanation:
+def verified(desk: Desk) -> Assertion:
+    tenant = desk.tenant("acme")
+    response = desk.response(now=datetime.now(UTC))
+    return verify(response, expectation(tenant, "_asked", tenant.party.acs, HeldKeys()), now=datetime.now(UTC))
+
+
+async def last(desk: Desk, seal: Seal | None = SEAL, course: str | None = None) -> Explanation:
     [record, *_] = await desk.store.read(lambda c: history.recent(c, Filter(), 1))
-    return await explain_record(record, desk.configuration, Copy(desk.store), seal)
+    return await explain_record(record, desk.configuration, Copy(desk.store), seal, course)
 
 
 @pytest.mark.parametrize(
@@ -62,7 +70,9 @@ async def last(desk: Desk, seal: Seal | None = SEAL) -> Explanation:
         ({"issuer": "http://localhost:7000/globex"}, "issuer_of_another_tenant", "globex"),
         ({"signer": "renewed"}, "signed_by_another_key", "in the metadata"),
         ({"sign": "none"}, "not_signed", "signs nothing"),
-        ({"ago": -150}, "clock_ahead", "2 min ahead"),
+        ({"ago": -150, "sign": "response"}, "clock_ahead", "2 min ahead"),
+        ({"ago": -150}, "clock_ahead", "nobody has signed"),
+        ({"acs": "http://127.0.0.1:8080/courses/x"}, "another_acs", "/_bridge/saml/acme/acs"),
         ({"ago": 7200}, "too_old", "2 h before it came"),
         ({"ago": 400}, "late_or_clock_behind", "6 min before it came"),
     ],
@@ -83,6 +93,51 @@ async def test_a_response_that_was_refused(desk: Desk, said: dict[str, Any], cas
     else:
         assert told.change.case == case
     assert text in told.change.text
+    assert (told.change.write is not None) == (case == "audience_of_an_older_sp" or text == "2 min ahead")
+
+
+async def test_what_was_refused_before_its_signature_was_verified_loosens_nothing(desk: Desk) -> None:
+    desk.load({"acme": {"identity": ["name_id"], "saml": {"signed": "both"}}})
+    await refused(desk)
+    told = await last(desk)
+    assert told.change and (told.change.case, told.change.write) == ("signed_setting", None)
+
+
+async def test_a_value_that_was_found_by_its_friendly_name(desk: Desk) -> None:
+    """It is looked for again under the name that the tenant's file has."""
+    desk.load({"acme": {"identity": [{"attribute": "lms_user_id"}]}})
+    await desk.fill(desk.tenant("acme").integration_id, {"people": people("wids")})
+    launches, tenant = service(desk), desk.tenant("acme")
+    attribute = Attribute("urn:oid:1.2.3", "lms_user_id", ("nobody",))
+    assertion = replace(verified(desk), attributes=(attribute,))
+    trail = launches.begin(tenant, "link", "/courses/a", now_ms(), now_ms())
+    launches.verified(trail, assertion)
+    with pytest.raises(Refusal) as caught:
+        await Resolver(desk.store, NOBODY).resolve(assertion, tenant, trail.tried)
+    launches.refused(trail, caught.value)
+    await launches.write()
+    told = await last(desk)
+    assert "the identifier (attribute) matches no Kombo user" in told.reason
+    assert [(each.source, each.value, each.result) for each in told.identifiers] == [
+        ("lms_user_id", "nobody", "unmatched")
+    ]
+
+
+async def test_of_two_values_neither_is_taken(desk: Desk) -> None:
+    """Though the one that was kept under that name is somebody's."""
+    desk.load({"acme": {"identity": [{"attribute": "id"}]}})
+    await desk.fill(desk.tenant("acme").integration_id, {"people": people("wids")})
+    launches, tenant = service(desk), desk.tenant("acme")
+    both = (Attribute("id", None, (WID,)), Attribute("id", None, ("other",)))
+    assertion = replace(verified(desk), attributes=both)
+    trail = launches.begin(tenant, "link", "/courses/a", now_ms(), now_ms())
+    launches.verified(trail, assertion)
+    with pytest.raises(Refusal) as caught:
+        await Resolver(desk.store, NOBODY).resolve(assertion, tenant, trail.tried)
+    launches.refused(trail, caught.value)
+    await launches.write()
+    told = await last(desk)
+    assert (told.passes, told.change and told.change.case) == (False, "several_values")
 
 
 async def test_somebody_who_was_not_found(desk: Desk) -> None:
@@ -121,6 +176,8 @@ async def test_somebody_who_would_be_found_by_now(desk: Desk) -> None:
     await desk.fill(integration, {"people": hired})
     told = await last(desk)
     assert (told.passes, told.user, told.change) == (True, "new", None)
+    course = await last(desk, course="a")
+    assert (course.passes, course.course and course.course.open) == (False, False)
     assert "would pass by now" in "\n".join(lines(told, values=False))
 
 
@@ -142,6 +199,9 @@ async def test_a_gate_that_did_not_open(desk: Desk) -> None:
     )
     told = await last(desk)
     assert (told.passes, told.change) == (True, None)
+    told = await last(desk, course="b")
+    assert (told.passes, told.change and told.change.case) == (False, "course_unknown")
+    told = await last(desk)
     assert any("came with a later sync" in note for note in told.notes)
 
 
@@ -167,3 +227,18 @@ async def test_a_refusal_of_single_logout_is_explained_by_its_check(desk: Desk) 
     await service_.write()
     told = await last(desk)
     assert told.change and told.change.case == "not_the_profile"
+
+
+async def test_a_change_for_one_where_others_come_in(desk: Desk) -> None:
+    """What is proposed is for everybody, so that it is said when the file as it is has just let somebody in."""
+    desk.load({"acme": {"identity": [{"attribute": "lms_user_id"}]}})
+    await desk.fill(desk.tenant("acme").integration_id, {"people": people("wids")})
+    await refused(desk, name_id="u", attributes={"wid": WID})
+    assert not any("others were let in" in note for note in (await last(desk)).notes)
+    [record] = await desk.store.read(lambda c: history.recent(c, Filter(), 1))
+    assert isinstance(record.of, rows.Launch)
+    good = replace(record.of, id="good", outcome=rows.FORWARDED, began_at=record.at - 1000)
+    await desk.store.write(lambda c: rows.add(c, good))
+    assert any("others were let in" in note for note in (await last(desk)).notes)
+    told = await desk.explain(desk.response(name_id="u", attributes={"wid": WID}))
+    assert any("others were let in" in note for note in told.notes)

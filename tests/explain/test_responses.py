@@ -24,6 +24,7 @@ from bridge.store.keys import Kind, MadeKey
 from bridge.store.sealing import Seal
 from tests.explain.desk import Desk, key
 from tests.support.deployment import SECRET
+from tests.support.shapes import signed
 
 CASES: list[dict[str, Any]] = yaml.safe_load(Path(__file__).with_name("responses.yaml").read_text())
 PEOPLE = {"people": [{"id": "jane", "remote_id": "x-1", "work_email": "jane@acme.com"}]}
@@ -103,6 +104,20 @@ async def test_a_response_that_passes(desk: Desk) -> None:
     assert standings["answered"] == standings["replay"] == "not_judged"
     assert standings["decryption"] == standings["response_signature"] == "not_needed"
     assert told.age and told.age >= timedelta(days=2)
+
+
+async def test_sha1_of_the_idps_own_may_be_allowed(desk: Desk) -> None:
+    desk.load({"acme": {"identity": ["name_id"]}})
+    await desk.fill(desk.tenant("acme").integration_id, PEOPLE)
+    data = base64.b64decode(desk.response())
+    data = re.sub(rb"<(ds:(?:Digest|Signature)Value)>[^<]*<", rb"<\1><", data)
+    data = re.sub(rb'(SignatureMethod Algorithm=")[^"]*', rb"\1http://www.w3.org/2000/09/xmldsig#rsa-sha1", data)
+    data = re.sub(rb'(DigestMethod Algorithm=")[^"]*', rb"\1http://www.w3.org/2000/09/xmldsig#sha1", data)
+    response = base64.b64encode(signed(data, key("idp"))).decode()
+    change = (await desk.explain(response)).change
+    assert change and change.write and change.write.yaml == "saml:\n  accept_sha1: true"
+    desk.apply("acme", change.write.yaml)
+    assert (await desk.explain(response)).passes
 
 
 async def test_one_from_the_future_names_the_clock(desk: Desk) -> None:

@@ -31,6 +31,8 @@ def filled(text: str, response: str) -> bytes:
         "{encoded}": quote(response, safe=""),
         "{html}": html.escape(response),
         "{fields}": "&a=b" * 100,
+        "{names}": 'name="SAMLResponse" value="' * 40_000,
+        "{inputs}": '<input name="SAMLResponse" ' * 40_000,
     }
     for place, value in places.items():
         text = text.replace(place, value)
@@ -68,6 +70,15 @@ async def test_explained(desk: Desk, case: dict[str, Any]) -> None:
     for line in lines(told, values=True):
         assert line.isprintable(), line
         assert len(line) <= 80 or " " not in line.strip(), line
+
+
+def test_standard_input_that_cannot_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`explain --tenant acme - <&-`"""
+    closed = os.open(os.devnull, os.O_RDONLY)
+    os.close(closed)
+    monkeypatch.setattr("bridge.explain.posted.STDIN", closed)
+    with pytest.raises(BridgeError, match="cannot be read"):
+        read_source("-")
 
 
 def test_a_file_that_is_none(tmp_path: Path) -> None:

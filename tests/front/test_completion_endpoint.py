@@ -12,6 +12,7 @@ import pytest_asyncio
 from starlette.applications import Starlette
 from starlette.routing import Route
 
+from bridge.admin.attempts import OF_ONE, Attempts
 from bridge.front.completion_endpoint import MAX_BODY_BYTES, CompletionEndpoint
 from bridge.front.cookies import Cookies
 from bridge.front.rules import Rules
@@ -52,8 +53,10 @@ class Inside:
 async def inside(rooms: Rooms) -> AsyncIterator[Inside]:
     configuration = rooms.deployment.load()
     await asyncio.gather(*(rooms.sync(configuration.tenants[slug]) for slug in ("acme", "globex")))
-    current = Rules(configuration, Cookies(secure=False))
-    endpoint = CompletionEndpoint(People(rooms.store, rooms.live), Outbox(rooms.store), lambda: current, TOKEN)
+    current, attempts = Rules(configuration, Cookies(secure=False)), Attempts(TOKEN, pause=0.1)
+    endpoint = CompletionEndpoint(
+        People(rooms.store, rooms.live), Outbox(rooms.store), lambda: current, attempts.authorize
+    )
     app = Starlette(routes=[Route("/completions", endpoint.answer, methods=["POST"])])
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://inside") as client:
         yield Inside(rooms, configuration, client)
@@ -106,6 +109,25 @@ async def test_without_the_token_nothing_is_read(inside: Inside) -> None:
         assert "internal_token" in answer.json()["detail"]
         assert TOKEN not in answer.text
     assert await inside.entries() == []
+
+
+async def test_guessing_at_the_token_is_slow(inside: Inside) -> None:
+    async def guess(number: int) -> int:
+        answer = await inside.client.post("/completions", headers={"Authorization": f"Bearer guess-{number}"})
+        assert answer.status_code != 429 or int(answer.headers["retry-after"])
+        return answer.status_code
+
+    statuses = await asyncio.gather(*map(guess, range(20)))
+    assert sorted(statuses) == [401] * OF_ONE + [429] * (20 - OF_ONE)
+    await inside.report(202)
+
+
+async def test_a_program_with_the_former_token_keeps_nobody_else_out(inside: Inside) -> None:
+    former = {"Authorization": "Bearer the-former-token"}
+    stale = [asyncio.ensure_future(inside.client.post("/completions", headers=former)) for _ in range(20)]
+    await asyncio.sleep(0)
+    await inside.report(202)
+    assert {(await answer).status_code for answer in stale} == {401}
 
 
 async def test_a_scheme_has_no_case(inside: Inside) -> None:

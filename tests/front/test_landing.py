@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import signal
 import sqlite3
 import time
@@ -20,6 +21,7 @@ from sqlalchemy import select
 
 from bridge.launches import history
 from bridge.launches.history import Record
+from bridge.pages.references import vocabulary
 from bridge.saml.steps import Step
 from bridge.simulator import seed
 from bridge.simulator.serving import running
@@ -89,8 +91,8 @@ async def here(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Witnes
 
 def reference(answer: httpx.Response) -> str:
     """The one on a page, as the learner would read it."""
-    words = [word for word in answer.text.replace("<", " ").replace(">", " ").split() if word.count("-") == 2]
-    return next(word for word in words if word.replace("-", "").isalpha())
+    said = re.findall(r"[a-z]+(?:-[a-z]+)+", answer.text)
+    return next(words for words in said if words.count("-") == 2 and set(words.split("-")) <= set(vocabulary()))
 
 
 async def test_a_launch_is_one_row_with_all_its_steps(here: Witnessed) -> None:
@@ -333,6 +335,34 @@ async def test_a_platform_that_is_down_and_comes_back(tmp_path: Path) -> None:
             assert record.first_refused == "upstream_unavailable"
         counted = await found.counted("acme")
         assert (counted["gate"], counted["forwarded"], counted["upstream_unavailable"]) == (1, 1, 1)
+
+
+async def test_what_else_fails_meanwhile_says_nothing_of_the_page(tmp_path: Path) -> None:
+    asked, answers = asyncio.Event(), asyncio.Event()
+
+    async def upstream(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if (await reader.readuntil(b"\r\n\r\n")).startswith(b"GET /courses/"):
+            asked.set()
+            await answers.wait()
+            writer.write(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n")
+        writer.close()
+
+    port = free_port()
+    async with (
+        await asyncio.start_server(upstream, "127.0.0.1", port),
+        witnessed(tmp_path, upstream=f"http://127.0.0.1:{port}") as found,
+        found.stage.browser() as browser,
+    ):
+        page = asyncio.ensure_future(browser.launch("acme", seed.JANE, COURSE))
+        await asked.wait()
+        polled = await browser.get("/my/news", headers={"Accept": "*/*", "Sec-Fetch-Dest": "empty"})
+        assert polled.headers["bridge-error"] == "upstream_unavailable"
+        answers.set()
+        assert (await page).status_code == 204
+        record = await found.comes(lambda record: record.outcome == "forwarded")
+        assert (record.first_refused, [taken.step for taken in record.steps]) == (None, STEPS)
+        apart = await found.has(polled.json()["reference"], "upstream_unavailable")
+        assert (apart.reference != record.reference, apart.tenant, apart.of.user_id) == (True, "acme", seed.JANE.id)
 
 
 async def test_a_bridge_that_is_killed_after_the_sign_in(tmp_path: Path) -> None:

@@ -190,5 +190,10 @@ async def test_what_was_noticed_is_counted_by_tenant_and_kind(filled: Directory)
     await filled.fill(users=PEOPLE)
     await look(filled.store, filled.tenant)
     soon, later = now_ms() - 1000, now_ms() + 1000
-    assert await filled.store.read(lambda c: rows.counts(c, soon)) == {(filled.tenant.slug, "address_shared"): 2}
+    slug, changed = filled.tenant.slug, Drifts(filled.store)
+    assert await filled.store.read(lambda c: rows.counts(c, soon)) == {(slug, "address_shared"): 2}
+    for mail in ("one@acme.com", "two@acme.com"):
+        changed.matched(filled.tenant, assertion(mail=mail), Match("name_id", JANE))
+        await changed.write()
+    assert (await filled.store.read(lambda c: rows.counts(c, soon)))[slug, "address_changed"] == 1, "one person"
     assert await filled.store.read(lambda c: rows.counts(c, later)) == {}

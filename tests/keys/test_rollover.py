@@ -116,6 +116,8 @@ def test_the_oldest_saml_key_signs_until_it_is_retired(minute: float) -> None:
         (HEADERS, [0, 10], 0, 18.49, "retire it after 2023-11-14 22:31:50 UTC"),
         (HEADERS, [0, 10], 0, 18.5, None),
         (HEADERS, [0, 10], 1, 12, None),  # it has never signed
+        (HEADERS, [0, 10], 1, 15.74, None),
+        (HEADERS, [0, 10], 1, 15.76, "1 signs from 2023-11-14 22:29:20 UTC on"),  # others would not know in time
         (HEADERS, [0, 10], 1, 100, "1 signs; make another with `keys rotate headers`"),
         (HEADERS, [0, 10, 98], 1, 100, "1 signs until"),
         (HEADERS, [0, 10, 98], 0, 100, None),

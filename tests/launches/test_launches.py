@@ -104,6 +104,17 @@ async def test_of_who_signed_in_only_the_identifiers_are_kept(desk: Desk) -> Non
     assert await desk.records() == [], "its row is written with the session"
 
 
+@pytest.mark.parametrize(("user", "matched"), [("user", 1), (None, 0)])
+async def test_who_is_let_pass_unmatched_is_not_counted_as_matched(desk: Desk, user: str | None, matched: int) -> None:
+    assert desk.launches.matched(desk.verified(), user).user_id == user
+    await desk.launches.write()
+    counted = await desk.counted()
+    assert counted["signed_in"] == 1
+    assert {what: many for what, many in counted.items() if what.startswith("matched")} == (
+        {"matched": 1, "matched by name_id": 1} if matched else {}
+    )
+
+
 async def test_a_sign_in_that_becomes_no_session_has_a_row_that_knows_whose(desk: Desk) -> None:
     trail = desk.verified()
     desk.launches.matched(trail, "user")
@@ -300,6 +311,26 @@ async def test_the_service_forgets_by_itself_what_is_too_old(desk: Desk, monkeyp
     assert {record.reference for record in found if isinstance(record.of, Refused)} == set(map(str, days[:6]))
     assert len(await desk.store.read(lambda c: drifts.recent(c, None, 100))) == 6
     assert (await desk.counted())["asked"] == 2 * len(days)
+
+
+async def test_what_comes_while_much_is_forgotten_is_written_meanwhile(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Hundreds of thousands of rows take a minute, in which more launches may end than there is room for."""
+    monkeypatch.setattr(module, "SWEPT_AT_ONCE", 1)
+    monkeypatch.setattr(waiting, "ROOM", 5)
+    desk.launches, left = desk.another(), iter(range(10, -1, -1))
+
+    def noted_meanwhile(connection: Any, before: int, limit: int) -> int:
+        if next(left, 0) == 0:
+            return 0
+        desk.launches.refused(desk.verified(), UNMATCHED)
+        return limit
+
+    monkeypatch.setattr(module.rows, "sweep", noted_meanwhile)
+    await desk.launches.sweep()
+    await desk.launches.write()
+    assert len(await desk.records()) == 10
 
 
 async def test_who_was_let_in_after_a_refusal_is_told_from_who_was_let_in(desk: Desk) -> None:

@@ -281,6 +281,16 @@ def test_what_another_tenant_has_is_refused(desk: Desk) -> None:
     assert not (desk.tenants / "globex.yaml").exists()
 
 
+def test_what_another_newcomer_has_been_promised_is_refused(desk: Desk) -> None:
+    desk.new("acme", "--idp", "okta", "--host", "acme.learn.example.com", "--email-domain", "acme.com")
+    assert "acme" in desk.loaded().broken
+    for claim in (("--host", "ACME.learn.example.com"), ("--email-domain", "acme.com")):
+        said = desk("new", "globex", "--idp", "okta", *claim)
+        assert said.code == 1 and "acme" in said.err
+    (desk.tenants / "acme.yaml").write_text("hosts: {a: [b]}\nemail_domains: no")
+    desk.new("globex", "--idp", "okta", "--email-domain", "acme.com")
+
+
 def test_the_lms_as_its_own_idp_goes_with_no_other(desk: Desk) -> None:
     assert desk("new", "acme", "--idp", "successfactors", "--lms", "workday").code == 2
     assert desk("new", "acme", "--idp", "successfactors", "--integration-id", "workday:x").code == 2
@@ -385,3 +395,52 @@ def test_only_ascii_reaches_a_script(desk: Desk) -> None:
     said = desk("new", "acme", "--idp", "okta", "--name", "Ümläut", "--json")
     assert said.out.isascii()
     assert json.loads(said.out)["name"] == "Ümläut"
+
+
+def test_metadata_by_a_link_is_named_as_it_lies_there(desk: Desk) -> None:
+    """The link's own name may be that of another customer's metadata."""
+    there = desk.tenants / "acme-2026.xml"
+    there.write_bytes(metadata(desk.deployment.folder).read_bytes())
+    (desk.tenants / "newest.xml").write_bytes((IDPS / "entra" / "metadata.xml").read_bytes())
+    link = desk.deployment.folder / "newest.xml"
+    link.symlink_to(there)
+    desk.new("acme", "--idp", "other", *KNOWN, "--metadata", str(link))
+    assert desk.loaded().tenants["acme"].saml.metadata == there
+
+
+@pytest.mark.parametrize("names", [("nowhere/acme.html", "acme.xml"), ("acme.html", "nowhere/acme.xml"), ("a", "./a")])
+def test_what_cannot_all_be_written_is_not_begun(desk: Desk, names: tuple[str, str]) -> None:
+    folder = desk.deployment.folder
+    before = sorted(folder.rglob("*"))
+    page, file = (str(folder / name) for name in names)
+    said = desk("new", "acme", "--idp", "okta", "--page", page, "--sp-metadata", file)
+    assert said.code == 1
+    assert ("asked for twice" if "nowhere" not in page + file else "there is no folder") in said.err
+    assert sorted(folder.rglob("*")) == before
+
+
+def test_the_page_in_the_tenant_files_own_place_is_refused(desk: Desk) -> None:
+    assert desk("new", "acme", "--idp", "okta", "--page", str(desk.tenants / "acme.yaml")).code == 1
+    assert list(desk.tenants.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"saml": {"metadata": "acme-idp.xml", "sp_acs": "https://old.example.com/saml/acs"}}, "`saml.sp_acs`"),
+        ({"hosts": ["learn.example.com"]}, "`hosts`"),
+    ],
+)
+def test_an_address_at_which_nobody_answers_is_not_handed_out(desk: Desk, change: dict[str, Any], says: str) -> None:
+    desk.new("acme", "--idp", "okta", *KNOWN, "--metadata", str(metadata(desk.deployment.folder)))
+    file = desk.tenants / "acme.yaml"
+    file.write_text(yaml.safe_dump(yaml.safe_load(file.read_text()) | change))
+    said = desk("show", "acme", "--idp", "okta")
+    assert (said.code, said.out) == (1, "")
+    assert "acme.yaml:" in said.err and says in said.err
+
+
+def test_what_is_shown_waits_for_no_metadata(desk: Desk) -> None:
+    desk.new("acme", "--idp", "okta", *KNOWN)
+    assert desk.loaded().broken
+    assert desk.show("acme", "--idp", "okta")["addresses"]["acs_url"].endswith("/_bridge/saml/acme/acs")

@@ -107,6 +107,30 @@ def test_where_no_new_one_can_be_made_the_former_goes_on(file: AuditFile, path: 
     assert not lost
 
 
+def test_where_the_former_is_gone_as_well_the_log_has_the_lines(
+    file: AuditFile, path: Path, lost: Lost, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As after a rotation that compresses at once, in a folder where the service may make no file."""
+    logs.configure()
+    path.unlink()
+    path.mkdir()
+    file.write("one\n")
+    assert file.wait(PATIENCE)
+    said = capsys.readouterr().err.splitlines()
+    assert (said[0], json.loads(said[1])["event"], lost) == ("one", "audit_lines_not_written", [1])
+    path.rmdir()
+    file.write("two\n")
+    assert written(file, path) == ["two"]
+
+
+def test_a_line_that_another_process_left_unfinished_is_a_line_by_itself(file: AuditFile, path: Path) -> None:
+    with path.open("a") as other:
+        other.write('{"event": "cou')
+    for line in ("one\n", "two\n"):
+        file.write(line)
+    assert written(file, path) == ['{"event": "cou', "one", "two"]
+
+
 def test_what_waits_is_written_at_the_end_and_later_lines_at_once(path: Path, lost: Lost) -> None:
     file = AuditFile(path, lost)
     for number in range(1000):

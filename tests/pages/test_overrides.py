@@ -63,6 +63,28 @@ def test_no_page_fails_for_a_template_and_no_script_gets_in(sources: dict[str, s
         assert "unsafe" not in policy
 
 
+@pytest.mark.parametrize(
+    ("one", "last"),
+    [
+        ("{%% include '_%d.html' %%}{%% include '_%d.html' %%}", "x"),
+        (
+            "{%% extends '_%d.html' %%}{%% block main %%}{{ super() }}{{ super() }}{%% endblock %%}{# %d #}",
+            "{% extends 'bridge/refusal.html' %}",
+        ),
+    ],
+)
+def test_templates_that_double_from_one_to_the_next_come_to_an_end(one: str, last: str) -> None:
+    parts = {f"_{n}.html": one % (n + 1, n + 1) for n in range(40)}
+    found = faults(overrides(**{"refusal.html": one % (0, 0), **parts, "_40.html": last}))
+    assert "calls and includes more than 500 times" in found[0].message
+
+
+def test_templates_that_together_take_too_long_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bridge.pages.overrides.TRIAL_SECONDS", -1)
+    [fault] = faults(overrides(**{"refusal.html": "{{ reference }}{{ retry }}{# of this test alone #}"}))
+    assert "takes longer than" in fault.message
+
+
 def test_a_template_that_fails_later_gives_way_to_the_bridges_own_and_the_log_says_where() -> None:
     fails = "{{ reference }}\n{% if tenant == 'Unlucky' %}{{ tenant.nothing.more }}{% endif %}{{ retry }}"
     look = Look(name="Northwind", accent="#aa0000", templates=overrides(**{"refusal.html": fails}))

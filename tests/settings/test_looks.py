@@ -65,6 +65,46 @@ def test_files_in_the_folder_of_templates(folder: Folder, name: str, content: st
     assert message in problem
 
 
+@pytest.mark.parametrize("leads_to", ["../../bridge.yaml", "/dev/zero", "_part.html"])
+def test_a_template_is_no_way_to_another_file(folder: Folder, leads_to: str) -> None:
+    """Whoever fills the folder could have the secrets of the settings shown on a page."""
+    folder.tenant("acme", "pages: {templates: brand}")
+    brand = folder.path / "tenants" / "brand"
+    brand.mkdir()
+    (brand / "_part.html").symlink_to(leads_to)
+    [problem] = folder.problems()
+    assert "_part.html leads out of its folder: put the file itself there" in problem or "there is no file" in problem
+    assert leads_to.startswith("_") == ("there is no file" in problem), "a link to itself leads nowhere"
+
+
+def test_a_folder_may_be_a_link_and_have_links_within(folder: Folder) -> None:
+    """As Kubernetes mounts files."""
+    write(folder.path / "mounted" / "_part.html", "<p>Certified</p>")
+    (folder.path / "mounted" / "_same.html").symlink_to("_part.html")
+    (folder.path / "tenants" / "brand").symlink_to("../mounted")
+    folder.tenant("acme", "pages: {templates: brand}")
+    assert [template.name for template in folder.acme().look.templates] == ["_part.html", "_same.html"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("_\x1b[2J.html", "x"),
+        ("\x1b[2J.html", "x"),
+        ("_\u202egnp.html", "<script>"),
+        ("refusal.html", "{% include '\x1b[2J\x07' %}"),
+        ("refusal.html", "{% \x1b[2J %}"),
+        ("refusal.html", "{{ ''|\x1b[2J }}"),
+    ],
+)
+def test_a_problem_says_nothing_to_the_terminal(folder: Folder, name: str, content: str) -> None:
+    folder.tenant("acme", "pages: {templates: brand}")
+    write(folder.path / "tenants" / "brand" / name, content)
+    problems = folder.problems()
+    assert problems
+    assert all(problem.isprintable() for problem in problems)
+
+
 def test_other_files_are_nobodys_concern(folder: Folder) -> None:
     for name in ("README.md", ".refusal.html.swp", ".hidden.html", "_part.html"):
         write(folder.path / "tenants" / "brand" / name, "{{ broken")

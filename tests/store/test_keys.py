@@ -10,6 +10,7 @@ from sqlalchemy import Connection, select
 
 from bridge.errors import StateError
 from bridge.keys.resealing import Resealed, reseal, retire_lost
+from bridge.keys.rollover import NEVER
 from bridge.store import clocks, keys, tables
 from bridge.store.clocks import Clock
 from bridge.store.engine import Store, now_ms
@@ -157,3 +158,13 @@ async def test_one_measurement_a_tenant(store: Store) -> None:
         "globex": Clock("globex", "idp", 5, found["globex"].measured_at),
     }
     assert abs(found["acme"].measured_at - now_ms()) < 60_000
+
+
+async def test_a_promotion_is_noticed_by_its_moment(store: Store) -> None:
+    for name in ("one", "two"):
+        await add(store, STAMP, name)
+    assert await store.read(keys.turns) == {"one": None, "two": None}
+    await store.write(partial(keys.promote, id="two", signs_from=NEVER))
+    assert await store.read(keys.turns) == {"one": None, "two": NEVER}
+    assert [key.signs_from for key in await store.read(keys.faces)] == [None, NEVER]
+    assert [key.opened(SEAL).signs_from for key in await store.read(partial(keys.of_kind, kind=STAMP))] == [None, NEVER]

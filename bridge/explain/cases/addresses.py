@@ -115,7 +115,7 @@ def address_of_an_older_sp(failed: Failed) -> Change | None:
     """One on our own origin that is nobody's: the ACS of what stood there before."""
     origin = failed.tenant.party.acs.partition("/_bridge/")[0]
     for found in failed.found:
-        if found.startswith(f"{origin}/") and "/_bridge/" not in found:
+        if found.startswith(f"{origin}/") and "/_bridge/" not in found and failed.would_help(sp_acs=found):
             return Change(
                 "acs_of_an_older_sp",
                 "idp",

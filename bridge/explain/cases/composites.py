@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -12,6 +13,7 @@ from bridge.explain.cases.unfound import Unfound, literal, name_of, with_remote_
 from bridge.explain.change import Change
 from bridge.settings.model import IdentityEntry
 from bridge.settings.values import Regex
+from bridge.store.lookups import Person
 
 _SEPARATORS = re.compile(r"([|:,;/~#\s]+)")
 _ID = "(?P<id>"
@@ -63,12 +65,12 @@ async def part_of_a_composite(unfound: Unfound) -> Change | None:
     if last is None or not value or last.entry.tier == "email":
         return None
     shared: list[str] = []
-    for pattern in dict.fromkeys(_patterns(unfound, value)):
+    for pattern in await asyncio.to_thread(lambda: list(dict.fromkeys(_patterns(unfound, value)))):
         entry = with_remote_extract(last.entry, pattern)
         identity = unfound.instead(entry)
         person = await unfound.proven(identity)
         if person and (not shared or unfound.confirmed(person)):
-            return _proposed(unfound, entry, pattern, identity)
+            return _proposed(unfound, entry, pattern, identity, person)
         whom = await unfound.who_if(identity)
         if whom and whom.refusal and whom.refusal.code is Code.USER_AMBIGUOUS:
             shared.append(pattern)
@@ -93,19 +95,23 @@ async def prefixed_remote_id(unfound: Unfound) -> Change | None:
         if prefix == remote_id or not re.fullmatch(r"[A-Za-z]{1,8}[-_.]?", prefix):
             continue
         pattern = f"{literal(prefix)}{_ID}{'[0-9]+' if value.isdigit() else '.+'})"
-        if await unfound.proven(identity := unfound.instead(entry := with_remote_extract(last.entry, pattern))):
-            return _proposed(unfound, entry, pattern, identity)
+        entry = with_remote_extract(last.entry, pattern)
+        if person := await unfound.proven(identity := unfound.instead(entry)):
+            return _proposed(unfound, entry, pattern, identity, person)
     return None
 
 
-def _proposed(unfound: Unfound, entry: IdentityEntry, pattern: str, identity: Sequence[IdentityEntry]) -> Change:
+def _proposed(
+    unfound: Unfound, entry: IdentityEntry, pattern: str, identity: Sequence[IdentityEntry], person: Person
+) -> Change:
     sample, compiled = unfound.around.sample, Regex.parse(pattern)
     many = sum(1 for remote_id in sample if compiled.fullmatch(remote_id))
     return Change(
         "composite_remote_id",
         "bridge",
         f"What {name_of(entry)} carries is one part of the remote id, which is made of several. The pattern below"
-        f" matches {many} of {len(sample)} synced remote ids whole, and finds exactly one active person. Write:",
+        f" matches {many} of {len(sample)} synced remote ids whole, and finds exactly one active person."
+        f"{unfound.confidence(person)} Write:",
         unfound.write(identity),
     )
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
+
 from bridge.explain.change import Change, Write, tenant_file, write
 from bridge.explain.judged import Judged
 from bridge.explain.said import Said
@@ -14,6 +16,10 @@ from bridge.printable import printable
 from bridge.saml.model import SpKey
 from bridge.settings.document import KeyPath
 from bridge.settings.model import Configuration, Tenant
+from bridge.settings.values import FormerAcs, Word
+
+_BEHIND_THE_SIGNATURES = frozenset({"audience", "recipient"})
+_WORDS: Mapping[str, TypeAdapter[str]] = {"sp_entity_id": TypeAdapter(Word), "sp_acs": TypeAdapter(FormerAcs)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +59,27 @@ class Failed:
         return write(self.configuration, self.tenant, path, value)
 
     def would_help(self, **saml: Any) -> bool:
-        """Whether the response gets further with these `saml` settings; where it is not there, nobody can tell."""
+        """Whether the response is the IdP's, and gets further with these `saml` settings.
+
+        Where it is not there, only what is read after its signatures were verified is believed to be the IdP's.
+        """
+        if not self._fits(saml):
+            return False
         if self.judged is None:
-            return True
+            return self.check in _BEHIND_THE_SIGNATURES
         tenant = self.tenant.model_copy(update={"saml": self.tenant.saml.model_copy(update=saml)})
         if entity_id := saml.get("sp_entity_id"):
             tenant = tenant.model_copy(update={"party": replace(tenant.party, entity_id=entity_id)})
+        if acs := saml.get("sp_acs"):
+            tenant = tenant.model_copy(update={"party": replace(tenant.party, former_acs=acs)})
         return self.judged.would_get_further(tenant)
+
+    def _fits(self, saml: Mapping[str, Any]) -> bool:
+        """Whether a tenant's file may have these settings as they stand."""
+        try:
+            return all(_WORDS[name].validate_python(value) == value for name, value in saml.items() if name in _WORDS)
+        except ValidationError:
+            return False
 
 
 Case = Callable[[Failed], Change | None]

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from bridge.explain.cases.failed import listed, quoted
-from bridge.explain.cases.unfound import Proposal, Unfound, name_of
+from bridge.explain.cases.unfound import Unfound, name_of
 from bridge.explain.change import Change
 from bridge.saml.model import NameId
 from bridge.settings.model import IdentityEntry
@@ -15,17 +15,19 @@ TRANSIENT = "urn:oasis:names:tc:SAML:2.0:nameid-format:transient"
 _NAMESPACE = re.compile(r".*[/:#.]")
 
 
-async def another_source(unfound: Unfound) -> Change | None:
-    """The NameID or an attribute that holds somebody's remote id; those first that an address confirms."""
+async def another_source(unfound: Unfound, *, surely: bool = False) -> Change | None:
+    """The NameID or an attribute that holds somebody's remote id; those first that an address confirms, and `surely`
+    those alone.
+    """
     entries = [candidate.entry for candidate in unfound.candidates]
     found = await unfound.best(sorted(entries, key=lambda entry: not _same_name(unfound, entry)))
-    if found is None:
+    if found is None or (surely and not found.confirmed):
         return None
     return Change(
         "another_source",
         "bridge",
         f"{_what_failed(unfound)}, but {name_of(found.entry)} does: its value is the remote id of exactly one active"
-        f" person.{_confidence(found)} Write:",
+        f" person.{unfound.confidence(found.person)} Write:",
         unfound.write(found.identity),
     )
 
@@ -116,15 +118,6 @@ def _what_failed(unfound: Unfound) -> str:
         return f"The response carries none of what the tenant's file names ({absent})"
     outcome = {"ambiguous": "fits several people", "inactive": "fits only somebody inactive"}
     return f"What {name_of(last.entry)} carries {outcome.get(last.result, 'fits nobody')}"
-
-
-def _confidence(found: Proposal) -> str:
-    if found.confirmed:
-        return " That it is the same person, the address in the response confirms."
-    return (
-        " Nothing else in the response confirms that it is the same person: ask the customer's IT first whether it"
-        " holds the id that people have in the LMS."
-    )
 
 
 def _which_id(unfound: Unfound) -> str:

@@ -27,7 +27,7 @@ async def extract_too_narrow(unfound: Unfound) -> Change | None:
             "extract_does_not_match",
             "bridge",
             f"`extract: {last.entry.extract}` does not match the whole of what {name_of(last.entry)} carries;"
-            f" {change}:",
+            f" {change}.{unfound.confidence(found.person)} Write:",
             unfound.write(found.identity),
         )
     return Change(
@@ -51,7 +51,8 @@ async def something_around_it(unfound: Unfound) -> Change | None:
         "something_around_the_id",
         "bridge",
         f"{_begun(last.entry)} has more in it than the id: the part that the pattern below cuts out is the remote id of"
-        " exactly one active person. Write:",
+        f" exactly one active person. A value of any other form would find nobody."
+        f"{unfound.confidence(found.person)} Write:",
         unfound.write(found.identity),
     )
 
@@ -65,11 +66,14 @@ async def zeros_sent(unfound: Unfound) -> Change | None:
         (with_extract(last.entry, _ZEROS), "has leading zeros that the LMS's id has not"),
         (with_remote_extract(last.entry, _ZEROS), "lacks the leading zeros of the LMS's id"),
     ):
-        if last.entry.remote_extract is None and await unfound.proven(identity := unfound.instead(entry)):
+        if last.entry.remote_extract is not None:
+            return None
+        if person := await unfound.proven(identity := unfound.instead(entry)):
             return Change(
                 "leading_zeros",
                 "bridge",
-                f"{_begun(last.entry)} {what}; but for those it is the remote id of exactly one active person. Write:",
+                f"{_begun(last.entry)} {what}; but for those it is the remote id of exactly one active person."
+                f"{unfound.confidence(person)} Write:",
                 unfound.write(identity),
             )
     return None
@@ -135,7 +139,7 @@ def _around(value: str) -> Iterator[str]:
     head, slash, tail = value.partition("\\")
     if slash and head and tail:
         yield f"{literal(head)}\\\\{_ID}[^\\\\]+)"
-    if match := re.fullmatch(r"([A-Za-z]{1,8}[-_.:#]?)([0-9]+)", value):
+    if match := re.fullmatch(r"([A-Za-z]{1,8}[-_.:#]|[A-Za-z]{1,3})([0-9]+)", value):  # longer, it is a user name
         yield f"{literal(match[1])}{_ID}[0-9]+)"
     for separator in "|:,;/#=-_.":
         first, found, rest = value.partition(separator)

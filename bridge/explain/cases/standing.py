@@ -98,7 +98,8 @@ async def not_in_the_copy(unfound: Unfound) -> Change:
 
 
 async def inactive(unfound: Unfound) -> Change:
-    if change := await another_source(unfound):
+    """Who has left is known, so that an id of somebody else in the response, such as the manager's, is not theirs."""
+    if change := await another_source(unfound, surely=True):
         return change
     people = [person for person in await _under_the_value(unfound) if not person.active]
     ids = ", ".join(printable(person.id) for person in people[:_SHOWN])

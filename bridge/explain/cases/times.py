@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from bridge.explain.cases.failed import Cases, Failed
 from bridge.explain.change import Change, Write
-from bridge.saml.rules import MAX_AGE
+from bridge.saml.rules import MAX_AGE, UNSIGNED
 from bridge.settings.measures import MAX_CLOCK_SKEW
 
 SECOND = timedelta(seconds=1)
@@ -17,12 +17,22 @@ def clock_ahead(failed: Failed) -> Change | None:
     offset = _offset(failed)
     if offset is None or offset <= timedelta():
         return None
+    right = (
+        "Set the clocks right: let the customer's IT synchronise the IdP's by NTP, and see that this machine's is"
+        " (`timedatectl`)."
+    )
+    if UNSIGNED in failed.found:  # so that whoever posts it could choose how far `clock_skew` is opened
+        return Change(
+            "clock_ahead",
+            "idp",
+            f"By the time on it, which nobody has signed, the response was issued {length(offset)} after it came. If"
+            f" that happens at each login, the IdP's clock is ahead of ours by as much. {right}",
+        )
     return Change(
         "clock_ahead",
         "idp",
         f"The IdP's clock is at least {length(offset)} ahead of ours, and `saml.clock_skew` allows"
-        f" {length(failed.tenant.saml.clock_skew)}. Set the clocks right: let the customer's IT synchronise the IdP's"
-        f" by NTP, and see that this machine's is (`timedatectl`).{_meanwhile(offset)}",
+        f" {length(failed.tenant.saml.clock_skew)}. {right}{_meanwhile(offset)}",
         _raised(failed, offset),
     )
 

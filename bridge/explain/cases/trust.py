@@ -78,13 +78,20 @@ def changed_after_signing(failed: Failed) -> Change:
 
 def signed_setting(failed: Failed) -> Change | None:
     there, wanted = failed.found, failed.tenant.saml.signed
-    if not there or wanted == "any" or not failed.would_help(signed="any"):
+    if not there or wanted == "any":
         return None
+    signs = f"the {' and the '.join(there)}, while `saml.signed: {wanted}` asks for more."
+    if not failed.would_help(signed="any"):
+        return Change(
+            "signed_setting",
+            "idp",
+            f"What came claims to be signed in {signs} Let the customer's IT sign both at its IdP."
+            f" {_nobody_vouches(failed)}",
+        )
     return Change(
         "signed_setting",
         "bridge",
-        f"The IdP signs the {' and the '.join(there)}, while `saml.signed: {wanted}` asks for more. `any` is as safe:"
-        " each of the two signatures covers the assertion.",
+        f"The IdP signs {signs} `any` is as safe: each of the two signatures covers the assertion.",
         failed.write(("saml", "signed"), "any"),
     )
 
@@ -104,10 +111,13 @@ def sha1(failed: Failed) -> Change:
     if failed.would_help(accept_sha1=True):
         write = failed.write(("saml", "accept_sha1"), True)
         later = " Only for an IdP that can make no others, write what stands below: forging one is affordable today."
+    else:
+        later = f" {_nobody_vouches(failed)}"
     return Change(
         "sha1",
         "idp",
-        f"The IdP signs with SHA-1. Let the customer's IT set the signature algorithm to RSA with SHA-256.{later}",
+        "What came is signed with SHA-1. Let the customer's IT set the signature algorithm to RSA with SHA-256."
+        f"{later}",
         write,
     )
 
@@ -168,6 +178,16 @@ def _refresh(failed: Failed) -> str:
         f"Run `kombo-bridge metadata refresh --tenant {failed.tenant.slug}`, which reads {source} anew; if that brings"
         " nothing new, the customer's IT must publish the certificate there."
     )
+
+
+def _nobody_vouches(failed: Failed) -> str:
+    """Why no setting is proposed that asks for less than the tenant's file does."""
+    if failed.judged is None:
+        return (
+            "Whether it is the IdP's at all, nobody knows, as it was refused before that was asked: `kombo-bridge"
+            f" explain --tenant {failed.tenant.slug} FILE` says so of a response that somebody saved."
+        )
+    return "No setting is proposed, as it would not get past the check of its signatures with it either."
 
 
 def key_kept_elsewhere(failed: Failed) -> Change:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -78,6 +79,7 @@ class Unfound:
     around: Surroundings
     assertion: Assertion | None = None
     _candidates: list[Candidate] = field(default_factory=list)
+    _confusing: dict[Regex, bool] = field(default_factory=dict)
 
     @property
     def last(self) -> Tried | None:
@@ -130,9 +132,20 @@ class Unfound:
         """
         whom = await self.who_if(identity)
         person = whom.person if whom else None
-        if person is None or await self.contradicted(person):
+        if person is None or await self.contradicted(person) or await self._confuses(identity[0]):
             return None
         return person
+
+    async def _confuses(self, entry: IdentityEntry) -> bool:
+        """Whether the entry's pattern cuts one person's remote id out of another's: then it could take either for the
+        other, whoever it finds just now.
+        """
+        pattern = entry.extract or entry.remote_extract
+        if pattern is None:
+            return False
+        if pattern not in self._confusing:
+            self._confusing[pattern] = await confuses(self.copy, self.integration, pattern)
+        return self._confusing[pattern]
 
     async def best(self, entries: Iterable[IdentityEntry]) -> Proposal | None:
         """The first of the entries that finds somebody, those before the others whom an address confirms; None where
@@ -161,6 +174,20 @@ class Unfound:
     def confirmed(self, person: Person) -> bool:
         """Whether the assertion carries the person's own address."""
         return person.email is not None and fold(person.email) in self.addresses
+
+    def confidence(self, person: Person) -> str:
+        """What the operator has to know before writing down that this is whom a value means."""
+        if self.confirmed(person):
+            return " That it is the same person, the address in the response confirms."
+        if self.addresses and person.email:
+            return (
+                " But the response carries an address, and the person found has another: it may be somebody else, such"
+                " as a manager. Ask the customer's IT first whether it holds the id that the learner has in the LMS."
+            )
+        return (
+            " Nothing else in the response confirms that it is the same person: ask the customer's IT first whether it"
+            " holds the id that people have in the LMS."
+        )
 
     def write(self, identity: Sequence[IdentityEntry]) -> Write:
         return write(self.configuration, self.tenant, ("identity",), as_written(identity))
@@ -201,20 +228,49 @@ async def surroundings(copy: Copy, integration: str, value: str | None) -> Surro
     )
     close: list[str] = []
     sample: list[str] = []
+    async for stretch in _stretches(copy, integration):
+        sample += stretch[: SAMPLE - len(sample)]
+        close += [] if value is None else await asyncio.to_thread(_close, stretch, value)
+        if len(close) >= CLOSE:
+            break
+    return replace(around, close=close[:CLOSE], sample=sample)
+
+
+async def confuses(copy: Copy, integration: str, pattern: Regex) -> bool:
+    """Whether the pattern cuts somebody's remote id out of another's."""
+    async for stretch in _stretches(copy, integration):
+        parts = await asyncio.to_thread(_parts, stretch, pattern)
+        if await copy.read(partial(nearby.has_any, integration_id=integration, remote_ids=parts)):
+            return True
+    return False
+
+
+def _parts(remote_ids: Sequence[str], pattern: Regex) -> list[str]:
+    """What the pattern cuts out of them, where it leaves something."""
+    matches = ((remote_id, pattern.fullmatch(remote_id)) for remote_id in remote_ids)
+    return sorted({match["id"] for remote_id, match in matches if match and match["id"] not in (None, "", remote_id)})
+
+
+async def _stretches(copy: Copy, integration: str) -> AsyncIterator[list[str]]:
+    """The remote ids of everybody, or of as many as are looked at. The page for admins asks on the service's own event
+    loop, so that whoever goes through a stretch does that in a thread.
+    """
     after: str | None = None
     for _ in range(0, LOOKED_AT, STRETCH):
         stretch = await copy.read(partial(nearby.remote_ids, integration_id=integration, after=after))
-        sample += [remote_id for _, remote_id in stretch][: SAMPLE - len(sample)]
-        close += [] if value is None else [remote_id for _, remote_id in stretch if _is_close(remote_id, value)]
-        if len(stretch) < STRETCH or len(close) >= CLOSE:
+        yield [remote_id for _, remote_id in stretch]
+        if len(stretch) < STRETCH:
             break
         after = stretch[-1][0]
-    return replace(around, close=close[:CLOSE], sample=sample)
 
 
 def loose(value: str) -> str:
     """What is left where case, blanks and leading zeros do not matter."""
     return "".join(value.split()).casefold().lstrip("0")
+
+
+def _close(remote_ids: Sequence[str], value: str) -> list[str]:
+    return [remote_id for remote_id in remote_ids if _is_close(remote_id, value)]
 
 
 def _is_close(remote_id: str, value: str) -> bool:
