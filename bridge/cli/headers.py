@@ -74,6 +74,8 @@ def headers(
     """
     if (tenant is None) != (user is None):
         raise typer.BadParameter("they go together", param_hint="--tenant, --user")
+    if user is not None and not user.strip():
+        raise typer.BadParameter("nobody has an empty id", param_hint="--user")
     if user is None and (course or enrollment):
         raise typer.BadParameter("a course is entered by a learner: --tenant and --user", param_hint="--course")
     if enrollment and not course:
@@ -183,7 +185,7 @@ def _send(url: str, lines: dict[str, str]) -> int:
                 body += chunk[: SHOWN_BYTES - len(body)]
                 if len(body) >= SHOWN_BYTES:
                     break
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
+    except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:  # the last is of a host that is no name
         raise BridgeError(
             f"{printable(url)} gave no answer: {printable(str(error)) or type(error).__name__}"
         ) from error

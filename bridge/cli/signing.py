@@ -67,6 +67,8 @@ def wait(id: KeyId, config: ConfigPath = DEFAULT_CONFIG) -> None:
     while first is not None and step is not None and step.what == first.what and (left := step.at - now_ms()) > 0:
         time.sleep(min(LOOK_AGAIN_SECONDS, left / 1000))
         step = _step(configuration, id)
+    if first is not None and first.what != "sign" and (step is None or step.what != first.what):
+        raise BridgeError("the turns of the keys have been changed meanwhile; see `kombo-bridge keys list`")
     print(f"headers: {_MAY[first.what]} now" if first else "headers: signs, and no other is to take over from it")
 
 

@@ -5,7 +5,8 @@ seconds. So a new key is published at once, but signs only once it is `READY_MS`
 not know it; the first of all signs at once, as nobody has read anything yet. It does so by itself, so that nobody has
 to remember it; or, where it was made to be held, once it is promoted. Every key stays published until it is retired.
 One that signs, or signed a moment ago, cannot be retired: what it signed must go on verifying until it has expired
-(`SPENT_MS`). A former key that is promoted again takes over like a new one.
+(`SPENT_MS`). Nor can one that signs in a moment: processes that do not know yet that it is gone would sign with it. A
+former key that is promoted again takes over like a new one.
 
 Where the key that signs has been stolen, a new one can sign `AT_ONCE_MS` later: then every process of ours publishes
 it, and readers who ask again for a key that they do not know lose no request.
@@ -144,6 +145,12 @@ def check_retirement(keys: Sequence[KeyRow], key: KeyRow, now: int, *, at_once: 
     if key.kind.purpose == SAML:
         return
     role, spent = state(keys, key, now), spent_at(keys, key)
+    ready = ready_at(keys, keys.index(key))
+    if role is State.NEXT and ready - now <= AT_ONCE_MS:
+        raise BridgeError(
+            f"{key.id} signs from {clock(ready)} on; after that, let another take over with `keys rotate headers` or"
+            " `keys promote` first"
+        )
     if role is State.SIGNS and spent == NEVER:
         raise BridgeError(f"{key.id} signs; make another with `keys rotate headers`, which takes over, first")
     if role is State.SIGNS or (role is State.VERIFIES and now < spent and not at_once):

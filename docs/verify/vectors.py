@@ -50,13 +50,18 @@ def jwk(private: ec.EllipticCurvePrivateKey, **more: str) -> dict[str, str]:
 CURRENT, NEXT, UNPUBLISHED = key("current"), key("next"), key("unpublished")
 OTHER_CURVE, STRANGER_384 = key("other curve", ec.SECP384R1()), key("stranger", ec.SECP384R1())
 STRANGER = key("stranger")
+SHARED = hashlib.sha256(b"shared").digest()
 STRANGER_ED25519 = Ed25519PrivateKey.from_private_bytes(hashlib.sha256(b"stranger").digest())
-# One key is there for something else, as other sets may have it: only ES256 counts.
+# Some keys are there for something else, as other sets may have them: only ES256 counts, and only by its id.
 JWKS = {
     "keys": [
         jwk(CURRENT, kid="current", alg="ES256"),
         jwk(NEXT, kid="next", alg="ES256"),
         jwk(OTHER_CURVE, kid="other-curve", alg="ES384"),
+        jwk(STRANGER),
+        jwk(CURRENT, kid="no-point", alg="ES256") | {"x": base64url(bytes(31) + bytes([5]))},
+        {"kty": "RSA", "kid": "rsa", "use": "sig", "n": base64url(bytes([129]) * 256), "e": "AQAB"},
+        {"kty": "oct", "kid": "oct", "use": "sig", "k": base64url(SHARED)},
     ]
 }
 PUBLIC = CURRENT.public_key()
@@ -180,6 +185,7 @@ class Maker:
             "by no issuer": self.token(self.claims(iss=None)),
             "expired": self.token(self.claims(iat=self.now - 105, exp=self.now - 45)),
             "from the future": self.token(self.claims(iat=self.now + 600, exp=self.now + 660)),
+            "issued in 45 s: beyond the leeway": self.token(self.claims(iat=self.now + 45, exp=self.now + 105)),
             "without exp": self.token(self.claims(exp=None)),
             "without iat": self.token(self.claims(iat=None)),
             "not valid before next hour": self.token(self.claims(nbf=self.now + 3600)),
@@ -199,11 +205,15 @@ class Maker:
                 sign=hs256(json.dumps(JWKS["keys"][0]).encode()), alg="HS256"
             ),
             "HS256 with the JWKS": self.token(sign=hs256(json.dumps(JWKS).encode()), alg="HS256"),
+            "HS256 with a published secret": self.token(sign=hs256(SHARED), alg="HS256", kid="oct"),
             "HS256 with an empty secret": self.token(sign=hs256(b""), alg="HS256"),
             "an unknown kid": self.token(sign=ecdsa(UNPUBLISHED), kid="unpublished"),
             "an unknown kid that is a path": self.token(sign=ecdsa(UNPUBLISHED), kid="../../dev/null"),
             "no kid": self.token(kid=None),
+            "no kid, and a published key without one": self.token(sign=ecdsa(STRANGER), kid=None),
+            "an empty kid, and a published key without one": self.token(sign=ecdsa(STRANGER), kid=""),
             "an empty kid": self.token(kid=""),
+            "a kid that is a list": self.token(kid=["current"]),
             "the kid of the other published key": self.token(kid="next"),
             "typ JWT": self.token(typ="JWT"),
             "no typ": self.token(typ=None),
@@ -237,6 +247,7 @@ class Maker:
             "another curve's published key": self.token(
                 sign=ecdsa(OTHER_CURVE, SHA384()), alg="ES384", kid="other-curve"
             ),
+            "a published key that is no point of the curve": self.token(kid="no-point"),
             "another curve's published key as ES256": self.token(sign=ecdsa(OTHER_CURVE), kid="other-curve"),
             "Ed25519": self.token(sign=STRANGER_ED25519.sign, alg="EdDSA"),
         }

@@ -157,6 +157,7 @@ def test_a_library_course_is_open_to_all(shell: Shell) -> None:
     [
         (["--tenant", "acme"], 2, "they go together"),
         (["--user", JANE], 2, "they go together"),
+        (["--tenant", "globex", "--user", " "], 2, "nobody has an empty id"),
         (["--course", COURSE], 2, "a course is entered by a learner"),
         (["--tenant", "acme", "--user", JANE, "--enrollment", "ENROLLED"], 2, "of which course?"),
         (["--tenant", "acme", "--user", JANE, "--course", COURSE, "--enrollment", "DROPPED"], 2, "Invalid value"),
@@ -164,6 +165,8 @@ def test_a_library_course_is_open_to_all(shell: Shell) -> None:
         (["--tenant", "no\x1bone", "--user", "x"], 1, "there is no tenant no\ufffdone"),
         (["--send", "http://127.0.0.1:1/"], 1, "http://127.0.0.1:1/ gave no answer: "),
         (["--send", "/courses/x"], 1, "gave no answer: "),
+        (["--send", f"http://{'a' * 64}.example/"], 1, "gave no answer: "),
+        (["--send", "http://xn--a-ecp.example/"], 1, "gave no answer: "),
     ],
 )
 def test_what_cannot_be_done(shell: Shell, arguments: list[str], code: int, said: str) -> None:

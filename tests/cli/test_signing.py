@@ -78,6 +78,20 @@ def test_a_former_key_can_take_over_again(shell: Shell) -> None:
     assert shell("retire", shell.ids("headers")[1]).code == 0
 
 
+def test_a_key_that_is_about_to_sign_does_not_go(shell: Shell) -> None:
+    """Other processes would sign with it for the seconds in which they do not know that it is gone."""
+    [old] = shell.ids("headers")
+    shell.wait(READY_MS)
+    shell("rotate", "headers", "--now")
+    [_, new] = shell.ids("headers")
+    for how in ([], ["--now"]):
+        assert f"{new} signs from " in shell("retire", new, *how).err
+    shell.pass_promotion(AT_ONCE_MS)
+    assert shell("promote", old).code == 0, "and what it signed a moment ago still counts"
+    assert f"{old} signs from " in shell("retire", old).err
+    assert states(shell) == "next signs"
+
+
 def test_the_first_of_all_is_not_held(fresh: Shell) -> None:
     assert fresh("rotate", "headers", "--hold").out.endswith("; it is the first, so it signs at once\n")
     assert states(fresh) == "signs"
@@ -102,6 +116,18 @@ def test_waiting_is_over_when_the_key_can_be_retired(shell: Shell, monkeypatch: 
     assert shell("wait", old).out == "headers: can be retired now\n"
     assert slept
     assert shell("retire", old).code == 0
+
+
+def test_waiting_is_in_vain_when_somebody_lets_the_key_sign_again(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [old] = shell.ids("headers")
+    shell("rotate", "headers")
+    shell.wait(READY_MS)
+    monkeypatch.setattr(signing.time, "sleep", lambda _: shell("promote", old))
+    said = shell("wait", old)
+    assert (said.code, said.out) == (1, "")
+    assert "the turns of the keys have been changed meanwhile" in said.err
 
 
 def test_only_what_the_service_publishes_is_printed(shell: Shell, fresh: Shell) -> None:

@@ -19,6 +19,7 @@ var (
 	lock    sync.Mutex
 	keys    map[string]*ecdsa.PublicKey
 	fetched time.Time
+	asked   time.Time
 	client  = http.Client{Timeout: 5 * time.Second}
 	parser  = jwt.NewParser(
 		jwt.WithValidMethods([]string{"ES256"}),
@@ -50,13 +51,13 @@ func key(token *jwt.Token) (any, error) {
 	}
 	lock.Lock()
 	defer lock.Unlock()
-	age := time.Since(fetched)
-	if age > 300*time.Second || (keys[kid] == nil && age > 10*time.Second) {
+	if time.Since(fetched) > 300*time.Second || (keys[kid] == nil && time.Since(asked) > 10*time.Second) {
+		asked = time.Now()
 		found, err := fetch()
 		if err != nil {
 			return nil, err
 		}
-		keys, fetched = found, time.Now()
+		keys, fetched = found, asked
 	}
 	if keys[kid] == nil {
 		return nil, errors.New("another key")
@@ -80,8 +81,8 @@ func fetch() (map[string]*ecdsa.PublicKey, error) {
 	for _, each := range set.Keys {
 		x, err := base64.RawURLEncoding.DecodeString(each.X)
 		y, other := base64.RawURLEncoding.DecodeString(each.Y)
-		if each.Crv == "P-256" && err == nil && other == nil {
-			point := ecdsa.PublicKey{Curve: elliptic.P256(), X: new(big.Int).SetBytes(x), Y: new(big.Int).SetBytes(y)}
+		point := ecdsa.PublicKey{Curve: elliptic.P256(), X: new(big.Int).SetBytes(x), Y: new(big.Int).SetBytes(y)}
+		if each.Crv == "P-256" && each.Kid != "" && err == nil && other == nil && point.IsOnCurve(point.X, point.Y) {
 			found[each.Kid] = &point
 		}
 	}

@@ -31,7 +31,7 @@ public final class Identity {
                 .setExpectedIssuer("https://learn.example.com") // `public_url`
                 .setRequireExpirationTime()
                 .setRequireIssuedAt()
-                .setIssuedAtRestrictions(30, 120)
+                .setIssuedAtRestrictions(0, 60)
                 .setAllowedClockSkewInSeconds(30)
                 .build();
     }

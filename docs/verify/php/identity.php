@@ -15,7 +15,7 @@ function kombo_fetch(): array
     $json = file_get_contents('http://127.0.0.1:8081/jwks.json', false, $http);
     $keys = [];
     foreach (json_decode($json, false, 8, JSON_THROW_ON_ERROR)->keys as $key) {
-        if ($key->crv === 'P-256') {
+        if (($key->crv ?? '') === 'P-256' && is_string($key->kid ?? null)) {
             $point = base64_decode(strtr($key->x, '-_', '+/')) . base64_decode(strtr($key->y, '-_', '+/'));
             $der = base64_decode('MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE') . $point;
             $keys[$key->kid] = "-----BEGIN PUBLIC KEY-----\n" . base64_encode($der) . "\n-----END PUBLIC KEY-----\n";
@@ -39,13 +39,13 @@ function kombo_identity(string $value): array
 {
     $token = (new Parser(new JoseEncoder()))->parse($value);
     [$head, $claims] = [$token->headers(), $token->claims()];
-    $timed = $claims->has('exp') && $claims->has('iat');
-    if ($head->get('typ') !== 'kombo-identity+jwt' || $head->has('crit') || !$timed) {
+    $whole = is_string($head->get('kid')) && $claims->has('exp') && $claims->has('iat');
+    if ($head->get('typ') !== 'kombo-identity+jwt' || $head->has('crit') || !$whole) {
         throw new UnexpectedValueException('another kind of token');
     }
     (new Validator())->assert(
         $token,
-        new SignedWith(new Sha256(), InMemory::plainText(kombo_key($head->get('kid', '')))),
+        new SignedWith(new Sha256(), InMemory::plainText(kombo_key($head->get('kid')))),
         new PermittedFor('content-platform'), // `audience` in bridge.yaml
         new IssuedBy('https://learn.example.com'), // `public_url`
         new LooseValidAt(SystemClock::fromUTC(), new DateInterval('PT30S')),

@@ -6,7 +6,7 @@ KEYS = jwt.PyJWKClient("http://127.0.0.1:8081/jwks.json", lifespan=300, cooldown
 
 
 def identity(values: list[str]) -> dict:
-    """The claims of the values of X-Kombo-Assertion; raises `jwt.PyJWTError` for anything that is not good."""
+    """The claims of the values of X-Kombo-Assertion; raises an exception for anything that is not good."""
     if len(values) != 1:
         raise jwt.InvalidTokenError("X-Kombo-Assertion has to stand exactly once")
     head = jwt.get_unverified_header(values[0])
