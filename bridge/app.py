@@ -18,7 +18,6 @@ from starlette.applications import Starlette
 from starlette.types import ASGIApp
 
 from bridge import logs
-from bridge.admin.attempts import Attempts
 from bridge.admin.routes import Admin
 from bridge.audit import Audit, AuditFile, try_to_open
 from bridge.directory.keeper import Keeper
@@ -26,6 +25,7 @@ from bridge.directory.live import Live
 from bridge.front.acs import AssertionConsumer
 from bridge.front.application import Application
 from bridge.front.arrivals import Arrivals
+from bridge.front.attempts import Attempts
 from bridge.front.completion_endpoint import CompletionEndpoint
 from bridge.front.completions import Completions
 from bridge.front.cookies import Cookies

@@ -14,9 +14,9 @@ from collections.abc import Sequence
 import structlog
 from starlette.requests import Request
 
-from bridge.admin.attempts import Attempts
 from bridge.errors import Code, Refusal
 from bridge.exchange import Head
+from bridge.front.attempts import Attempts
 from bridge.front.bearer import bearer
 from bridge.front.requests import OWN_FORM_BYTES, from_own_pages, parse_form, read_body
 from bridge.proxy.cookies import cookie_line, own_cookies
@@ -34,17 +34,19 @@ log = structlog.get_logger()
 class Access:
     """`token` is the `internal_token`; `secrets` are the deployment's."""
 
-    def __init__(self, token: str, secrets: Sequence[str], attempts: Attempts | None = None) -> None:
-        self._attempts = attempts or Attempts(token)
+    def __init__(self, token: str, secrets: Sequence[str], attempts: Attempts) -> None:
+        self._attempts = attempts
         self._cookies = Tokens(secrets, f"admin page of {hashlib.sha256(token.encode()).hexdigest()}")
 
     async def admit(self, head: Head) -> None:
         """Raises `Refusal`: 401 without the token or a sign-in, 429 after too many wrong ones.
 
-        A token decides where there is one, whatever cookie comes with it.
+        A token decides where there is one, whatever cookie comes with it. Other credentials are those of a proxy
+        between.
         """
-        if b"authorization" in head.fields:
-            await self._attempts.judge(bearer(head) or b"", head.peer)
+        given = bearer(head)
+        if given is not None:
+            await self._attempts.judge(given, head.peer)
         elif not self._signed_in(head):
             raise Refusal(Code.LOGIN_REQUIRED, "sign in, or send the internal_token as `Authorization: Bearer …`")
 
@@ -68,7 +70,8 @@ class Access:
 
 def next_path(text: str) -> str:
     """Where to lead somebody who has signed in: a path of the admin page; for anything else, its first page."""
-    return text if _NEXT.fullmatch(text) and "//" not in text and "/." not in text else PATH
+    dotted = text.lower().replace("%2e", ".")  # which browsers do as well
+    return text if _NEXT.fullmatch(text) and "//" not in text and "/." not in dotted else PATH
 
 
 def _own_origin(head: Head) -> str:
@@ -79,7 +82,8 @@ def _own_origin(head: Head) -> str:
     host = (head.get(b"host") or b"").decode("latin-1")
     said = (head.get(b"origin") or b"").decode("latin-1")
     if said not in (f"http://{host}", f"https://{host}") or not from_own_pages(head, said):
-        raise Refusal(Code.REQUEST_MALFORMED, "this form did not come from the admin page", status=403)
+        reason = "this form did not come from the admin page, or a proxy between has changed its Host"
+        raise Refusal(Code.REQUEST_MALFORMED, reason, status=403)
     return said
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import platform
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -146,5 +147,5 @@ def _glance(
         tenant=tenant,
         known_at=known_at,
         fresh=freshness(tenant, known_at),
-        certificate_days=int(min(certificates)) if certificates else None,
+        certificate_days=math.floor(min(certificates)) if certificates else None,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -64,7 +65,7 @@ def _of_idps(endings: Iterable[Ending]) -> Sequence[Ending]:
 def _end(ending: Ending, seen: Seen) -> End:
     what = "metadata" if isinstance(ending, MetadataEnd) else "signing certificate"
     close = ending.threshold(seen.at) is not None
-    return End(ending.tenant or "", what, moment_ms(ending.end), int(ending.days_left(seen.at)), close)
+    return End(ending.tenant or "", what, moment_ms(ending.end), math.floor(ending.days_left(seen.at)), close)
 
 
 def _key(of_kind: Sequence[KeyRow], row: KeyRow, seen: Seen) -> Key:

@@ -26,6 +26,7 @@ from bridge.admin.reading import Reader
 from bridge.admin.views import Views
 from bridge.errors import Code, Refusal, StateError
 from bridge.exchange import Head
+from bridge.front.attempts import Attempts
 from bridge.front.bearer import CHALLENGE
 from bridge.front.refusals import redirect
 from bridge.front.requests import head_of, parse_form, wants_page
@@ -63,13 +64,20 @@ class Admin:
         )
 
     @classmethod
-    def of(cls, store: Store, token: str, current: Callable[[], Configuration], workers: Callable[[], int]) -> Admin:
-        """For a deployment with an `internal_token`; see `Views`."""
+    def of(
+        cls,
+        store: Store,
+        token: str,
+        attempts: Attempts,
+        current: Callable[[], Configuration],
+        workers: Callable[[], int],
+    ) -> Admin:
+        """For a deployment with an `internal_token`; see `Access` and `Views`."""
         service = current().service
         secrets = [secret.get_secret_value() for secret in service.secrets]
         hosts = Hosts(service.internal_hosts, service.internal_listen.host)
         views = Views(Reader(store), current, Seal(secrets, PURPOSE), workers)
-        return cls(Access(token, secrets), hosts, views)
+        return cls(Access(token, secrets, attempts), hosts, views)
 
     @property
     def routes(self) -> Sequence[BaseRoute]:

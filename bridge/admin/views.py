@@ -36,6 +36,7 @@ from bridge.store.sealing import Seal
 
 STATES: tuple[State, ...] = ("dead", "waiting")
 ENTRIES = 100
+MOST_TENANTS = 20
 EXPLAINED = 5
 SUGGESTED = 500
 REFRESH = (15, 60, 300)
@@ -111,7 +112,10 @@ class Views:
         return await _page("launch", query, reference=reference, whys=whys, remedies=remedies())
 
     async def outbox(self, _: Request, query: Query) -> Response:
-        """The oldest that gave up and that wait. Kombo's own sentence may name somebody: only its code is shown."""
+        """The oldest that gave up and that wait, tenant by tenant.
+
+        Kombo's own sentence may name somebody: only its code is shown.
+        """
         tenant, now = query.get("tenant", "").strip()[:63], now_ms()
 
         def work(connection: Connection) -> Values:
@@ -148,11 +152,12 @@ class Views:
 
 
 def _of_state(connection: Connection, state: State, tenant: str, counts: Sequence[Count]) -> Values:
-    """How many entries there are, since when in milliseconds, and those that were accepted first."""
-    of_state = [each for each in counts if each.state == state]
+    """How many entries there are, since when in milliseconds, the tenants that have most, and the oldest of each."""
+    of_state = sorted((each for each in counts if each.state == state), key=lambda each: (-each.entries, each.tenant))
     return {
         "many": sum(each.entries for each in of_state),
         "since": min((each.since for each in of_state), default=None),
+        "most": of_state[:MOST_TENANTS],
         "oldest": outbox_rows.oldest(connection, state, tenant or None, ENTRIES),
     }
 

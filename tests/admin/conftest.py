@@ -11,11 +11,11 @@ import pytest
 from starlette.applications import Starlette
 
 from bridge.admin.access import Access
-from bridge.admin.attempts import Attempts
 from bridge.admin.hosts import Hosts
 from bridge.admin.reading import Reader
 from bridge.admin.routes import Admin
 from bridge.admin.views import Views
+from bridge.front.attempts import Attempts
 from bridge.launches.history import PURPOSE
 from bridge.settings.model import Configuration
 from bridge.store.engine import Store, now_ms
@@ -43,7 +43,7 @@ class Inside:
     def __post_init__(self) -> None:
         service = self.configuration.service
         views = Views(Reader(self.store), lambda: self.configuration, Seal([SECRET], PURPOSE), lambda: 2)
-        access = Access(self.token, [SECRET], Attempts(self.token, pause=0.01))
+        access = Access(self.token, [SECRET], Attempts(self.token, pause=0.1))
         admin = Admin(access, Hosts(service.internal_hosts, service.internal_listen.host), views)
         self.app = Starlette(routes=[*admin.routes])
 

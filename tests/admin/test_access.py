@@ -16,7 +16,7 @@ from starlette.types import Message
 from structlog.testing import capture_logs
 
 from bridge.admin.access import COOKIE, LIFE_SECONDS
-from bridge.admin.attempts import OF_ONE
+from bridge.front.attempts import OF_ONE
 from bridge.session.tokens import Tokens
 from tests.admin.conftest import BEARER, ORIGIN, TOKEN, Inside
 from tests.support.deployment import SECRET
@@ -175,17 +175,36 @@ async def test_a_cookie_ends_with_its_time_with_the_token_and_when_doubled(
 async def test_guessing_is_slow_said_and_forgotten(empty: Inside) -> None:
     statuses: list[int] = []
 
-    async def guess(browser: httpx.AsyncClient) -> None:
-        statuses.append((await signed_in(browser, "guess")).status_code)
+    async def guess(browser: httpx.AsyncClient, number: int) -> None:
+        statuses.append((await signed_in(browser, f"guess {number}")).status_code)
 
     async with empty.browser() as browser:
         with capture_logs() as logged:
-            await asyncio.gather(*(guess(browser) for _ in range(20)))
+            await asyncio.gather(*(guess(browser, number) for number in range(20)))
         assert sorted(statuses) == [401] * OF_ONE + [429] * (20 - OF_ONE)
-        said = [line for line in logged if line["event"] == "admin_sign_in_refused"]
+        said = [line for line in logged if line["event"] == "internal_token_refused"]
         assert len(said) == OF_ONE
         assert "guess" not in str(logged)
         assert (await signed_in(browser)).status_code == 303
+
+
+async def test_one_wrong_token_however_often_keeps_nobody_else_out(empty: Inside) -> None:
+    async with empty.browser() as browser:
+        with capture_logs() as logged:
+            stale = [asyncio.ensure_future(signed_in(browser, "the former token")) for _ in range(20)]
+            await asyncio.sleep(0)
+            assert (await browser.get("/admin", headers=BEARER)).status_code == 200
+            assert {(await answer).status_code for answer in stale} == {401}
+        assert "internal_token_refused" in str(logged)
+        assert "former" not in str(logged)
+
+
+async def test_credentials_of_a_proxy_between_are_none_of_ours(empty: Inside) -> None:
+    basic = {"Authorization": "Basic b3BzOnNlY3JldA=="}
+    async with empty.browser(Cookie=await cookie_of(empty)) as browser:
+        assert (await browser.get("/admin", headers=basic)).status_code == 200
+    async with empty.browser() as browser:
+        assert (await browser.get("/admin", headers=basic)).status_code == 401
 
 
 async def test_every_answer_has_its_headers(empty: Inside) -> None:

@@ -12,7 +12,7 @@ import pytest_asyncio
 from starlette.applications import Starlette
 from starlette.routing import Route
 
-from bridge.admin.attempts import OF_ONE, Attempts
+from bridge.front.attempts import OF_ONE, Attempts
 from bridge.front.completion_endpoint import MAX_BODY_BYTES, CompletionEndpoint
 from bridge.front.cookies import Cookies
 from bridge.front.rules import Rules
