@@ -108,10 +108,6 @@ class Clients:
         return client
 
 
-def _secrets(service: Service) -> list[str]:
-    return [secret.get_secret_value() for secret in service.secrets]
-
-
 def build(
     reloader: Reloader,
     store: Store,
@@ -127,7 +123,7 @@ def build(
     """Put the rooms together. Nothing runs yet."""
     configuration = reloader.configuration
     service = configuration.service
-    secrets = _secrets(service)
+    secrets = service.plain_secrets
     cookies = Cookies(secure=urlsplit(service.public_url).scheme == "https")
     live = Live(store, clients.of)
     policy = HeaderPolicy(service.headers, service.trusted_proxies, service.public_url)
@@ -200,7 +196,7 @@ async def rehearse(configuration: Configuration, public: Address, inside: Addres
         try_to_open(service.audit_log)
     store = Store(service.state)
     try:
-        await Keys(store, Seal(_secrets(service)), lambda: configuration).load()
+        await Keys(store, Seal(service.plain_secrets), lambda: configuration).load()
     finally:
         store.close()
     try_both(public, inside)
@@ -224,9 +220,9 @@ async def running(path: Path, tallies: Tallies, log: Lines | None) -> AsyncItera
             store, fetcher, lambda: reloader.configuration, reloader.documents_changed, documents.since
         )
         clients = Clients(await stack.enter_async_context(http_client()))
-        keys = Keys(store, Seal(_secrets(service)), lambda: reloader.configuration)
+        keys = Keys(store, Seal(service.plain_secrets), lambda: reloader.configuration)
         await keys.load()
-        seal = Seal(_secrets(service), PURPOSE)
+        seal = Seal(service.plain_secrets, PURPOSE)
         launches = Launches(store, seal, lambda: reloader.configuration)
         drifts, audit = Drifts(store), Audit(_audit_file(service, tallies, stack))
         bridge = build(reloader, store, keys, clients, refresher.refresh_now, launches, drifts, audit, tallies, log)

@@ -20,6 +20,7 @@ from cachetools import LRUCache
 
 from bridge import logs
 from bridge.errors import BridgeError
+from bridge.launches.references import reference_of
 from bridge.lines import Lines
 from bridge.session.sessions import Entry, SignIn
 from bridge.settings.model import Tenant
@@ -82,13 +83,13 @@ class Audit:
             gate=access.gate,
             enrollment=access.enrollment,
             session=row.digest[:NAME_CHARACTERS],
-            reference=reference_of(entry),
+            reference=launched_by(entry),
         )
 
 
-def reference_of(entry: Entry) -> str | None:
-    """That of the launch which the session began with; None once it is over."""
-    return entry.launch.partition(".")[0] if entry.launch else None
+def launched_by(entry: Entry) -> str | None:
+    """The reference of the launch which the session began with; None once it is over."""
+    return reference_of(entry.launch) if entry.launch else None
 
 
 class AuditFile(Lines):

@@ -1,8 +1,8 @@
-"""Moments and durations of the store, as people read them."""
+"""Moments and durations, as people read them."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 
 def moment(milliseconds: int) -> str:
@@ -17,3 +17,12 @@ def length(milliseconds: int) -> str:
         if seconds >= 2 * size:
             return f"{seconds // size}{unit}"
     return f"{seconds}s"
+
+
+def span(of: timedelta) -> str:
+    """As `length`, the way a sentence has it; of a negative one as of a positive."""
+    seconds = round(abs(of).total_seconds())
+    for unit, size in (("days", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s"

@@ -1,4 +1,4 @@
-"""Text from outside, fit for a line of a log or a terminal."""
+"""Text from elsewhere, fit for a line of a log or a terminal, or for a sentence."""
 
 from __future__ import annotations
 
@@ -6,6 +6,11 @@ from __future__ import annotations
 def printable(text: str) -> str:
     """The text with U+FFFD for whatever could start a new line or a terminal's control sequence."""
     return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
+
+
+def capitalized(text: str) -> str:
+    """With a capital, as the beginning of a sentence: reasons and warnings have none."""
+    return text[:1].upper() + text[1:]
 
 
 def cut(text: str, longest: int) -> str:

@@ -5,15 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 
 import httpx
 
 from bridge.checkup import kombo, metadata
-from bridge.checkup.findings import LEVELS, Finding, of_broken, of_tenant
+from bridge.checkup.findings import LEVELS, Finding, of_broken, of_endings, of_tenant
 from bridge.checkup.known import Known
-from bridge.checkup.kombo import Heard
-from bridge.checkup.metadata import Looked
+from bridge.checkup.kombo import KomboAnswer
+from bridge.checkup.metadata import Metadata
 from bridge.checkup.needs import Need, needs
 from bridge.checkup.report import Report
 from bridge.errors import StateError
@@ -91,25 +90,25 @@ class Checkup:
         configuration, seen = self._configuration, self._known.seen
         pushed = tenant.integration_id in self._known.pushed
         needed = needs(configuration.service, tenant, pushed=pushed)
-        heard, looked = await asyncio.gather(self._ask(tenant, needed), self._look(tenant))
+        answer, found = await asyncio.gather(self._ask(tenant, needed), self._look(tenant))
         past = replace(
             seen,
-            standings=_unsaid(seen.standings.get(tenant.integration_id), heard),
-            metadata={} if looked.now else seen.metadata,
+            standings=_unsaid(seen.standings.get(tenant.integration_id), answer),
+            metadata={} if found.now else seen.metadata,
         )
         outdated = configuration.broken.get(tenant.slug)
-        findings = [*heard.findings, *looked.findings, *of_tenant(tenant, past, outdated, _own(report.ends, tenant))]
+        findings = [*answer.findings, *found.findings, *of_tenant(tenant, past, outdated, _own(report.ends, tenant))]
         findings += self._never_forwarded(report)
-        return replace(report, heard=heard, looked=looked, needs=needed, findings=_sorted(findings))
+        return replace(report, kombo=answer, metadata=found, needs=needed, findings=_sorted(findings))
 
     async def _of_broken(self, report: Report) -> Report:
         error = self._configuration.broken[report.slug]
-        looked = Looked()
+        found = Metadata()
         if isinstance(error, SourceError):
-            looked = await self._of_url(error.source, None)
-        return replace(report, looked=looked, findings=_sorted([*of_broken(error), *looked.findings]))
+            found = await self._of_url(error.source, None)
+        return replace(report, metadata=found, findings=_sorted([*of_broken(error), *found.findings]))
 
-    async def _ask(self, tenant: Tenant, needed: Sequence[Need]) -> Heard:
+    async def _ask(self, tenant: Tenant, needed: Sequence[Need]) -> KomboAnswer:
         client = KomboClient(self._http, tenant.kombo, tenant.integration_id, kombo.PATIENCE)
         slugs = self._configuration.tenants.keys() | self._configuration.broken.keys()
         return await kombo.ask(client, tenant, needed, self._environment(tenant, client), slugs)
@@ -127,15 +126,15 @@ class Checkup:
 
         return ask
 
-    async def _look(self, tenant: Tenant) -> Looked:
+    async def _look(self, tenant: Tenant) -> Metadata:
         source = self._urls.get(tenant.slug)
         if source and source.url == tenant.saml.metadata:
             return await self._of_url(source, tenant)
         if isinstance(tenant.saml.metadata, str):
-            return Looked()
+            return Metadata()
         return await metadata.of_file(tenant.saml.metadata, self._known.seen.now)
 
-    async def _of_url(self, source: MetadataUrl, tenant: Tenant | None) -> Looked:
+    async def _of_url(self, source: MetadataUrl, tenant: Tenant | None) -> Metadata:
         kept = self._known.seen.metadata.get(Key(source.slug, source.url))
         in_use = tenant.provider if tenant else None
         return await metadata.of_url(self._fetcher, source, kept, in_use, self._known.seen.now)
@@ -147,10 +146,8 @@ class Checkup:
         return [*self._ends.get(tenant.slug, ()), *([] if tenant.saml.own_keys else self._ends.get(None, ()))]
 
     def _of_all(self) -> list[Finding]:
-        now = datetime.fromtimestamp(self._known.seen.now / 1000, UTC)
         found = [Finding("broken", f"The state cannot be looked into: {self._trouble}.")] if self._trouble else []
-        close = (end for end in self._ends.get(None, ()) if end.threshold(now) is not None)
-        return [*found, *(Finding("attention", _sentence(end.warning(now))) for end in close)]
+        return [*found, *of_endings(self._ends.get(None, ()), self._known.seen)]
 
     def _never_forwarded(self, report: Report) -> list[Finding]:
         matched = report.counted("matched")
@@ -168,16 +165,12 @@ def _own(ends: Sequence[Ending], tenant: Tenant) -> list[Ending]:
     return [end for end in ends if end.tenant == tenant.slug or not isinstance(end, Expiry)]
 
 
-def _unsaid(standing: Standing | None, heard: Heard) -> dict[str, Standing]:
+def _unsaid(standing: Standing | None, answer: KomboAnswer) -> dict[str, Standing]:
     """What the state says of an integration, without what Kombo itself has just said."""
     if standing is None:
         return {}
-    now = replace(standing, status=None, setup_status=None) if heard.integration else standing
+    now = replace(standing, status=None, setup_status=None) if answer.integration else standing
     return {standing.integration_id: now}
-
-
-def _sentence(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:]}."
 
 
 def _sorted(findings: Sequence[Finding]) -> list[Finding]:

@@ -18,6 +18,7 @@ from bridge.errors import Code, Problem, SettingsError
 from bridge.figures import count, rate
 from bridge.keys.expiry import THRESHOLDS, Ending, MetadataEnd
 from bridge.moments import length
+from bridge.printable import capitalized, cut, printable
 from bridge.settings.model import Tenant, is_awaited
 from bridge.store.engine import length_ms
 from bridge.store.idps import Key
@@ -32,6 +33,13 @@ LOW_MATCH, NO_MATCH = 0.9, 0.5
 MANY_REJECTED = 5
 LATE = timedelta(hours=1)
 """How long a write to Kombo may wait before it is worth a word."""
+
+LONGEST_STATE = 100
+SETUPS = {
+    "INCOMPLETE": "the customer has to finish connecting the LMS",
+    "FINAL_SYNC_PENDING": "Kombo has yet to read the LMS for the first time",
+}
+"""What an integration's setup waits for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +75,19 @@ def of_endings(ends: Sequence[Ending], seen: Seen) -> list[Finding]:
         if threshold is not None:
             closes = isinstance(end, MetadataEnd) and threshold < max(THRESHOLDS)
             warning = end.warning(seen.at)
-            found.append(Finding("broken" if closes else "attention", f"{warning[:1].upper()}{warning[1:]}."))
+            found.append(Finding("broken" if closes else "attention", f"{capitalized(warning)}."))
     return found
+
+
+def of_integration(status: str | None, setup: str | None) -> list[Finding]:
+    """Of what Kombo says of an integration, now or when it was last asked; None where it said nothing."""
+    if status not in (None, kombo.ACTIVE):
+        said = cut(printable(status), LONGEST_STATE)
+        return [Finding("broken", f"Kombo says that the integration is {said}. {kombo.hint(status)}.")]
+    if setup not in (None, kombo.COMPLETED):
+        said, waits_for = cut(printable(setup), LONGEST_STATE), SETUPS.get(setup, "Kombo's dashboard says more")
+        return [Finding("broken", f"Kombo says that the integration's setup is {said}: {waits_for}.")]
+    return []
 
 
 def oldest(tenant: Tenant, seen: Seen) -> tuple[Model, int]:
@@ -113,14 +132,11 @@ def _data(tenant: Tenant, seen: Seen) -> Iterator[Finding]:
 
 
 def _integration(tenant: Tenant, seen: Seen) -> Iterator[Finding]:
-    """What Kombo says of the integration itself."""
+    """What Kombo has said of the integration itself."""
     standing = seen.standings.get(tenant.integration_id)
     if standing is None:
         return
-    if standing.status not in (None, kombo.ACTIVE):
-        yield Finding("broken", f"Kombo says that the integration is {standing.status}. {kombo.hint(standing.status)}.")
-    elif standing.setup_status not in (None, kombo.COMPLETED):
-        yield Finding("attention", f"Kombo says that the integration's setup is {standing.setup_status}.")
+    yield from of_integration(standing.status, standing.setup_status)
     if standing.failing_at is not None:
         since = length(seen.now - standing.failing_at)
         yield Finding("attention", f"Kombo's own syncs fail since {since} ago; its dashboard says why.")

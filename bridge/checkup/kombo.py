@@ -6,9 +6,9 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from bridge.checkup.findings import Finding
+from bridge.checkup.findings import Finding, of_integration
 from bridge.checkup.needs import COURSES, PROGRESSIONS, USERS, Need
-from bridge.directory.standing import ACTIVE, COMPLETED, hint
+from bridge.directory.standing import ACTIVE, COMPLETED
 from bridge.errors import KomboError, KomboRefused, KomboUnavailable
 from bridge.kombo.client import KomboClient
 from bridge.kombo.meanings import meaning
@@ -30,7 +30,7 @@ _READ_AS: Mapping[str, Model] = {USERS: "users", COURSES: "courses", PROGRESSION
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class KomboAnswer:
     """`granted` has every need that Kombo says something of; `environment` is that of the key, where it is good."""
 
     environment: str | None = None
@@ -45,24 +45,24 @@ async def ask(
     needs: Sequence[Need],
     environment: Callable[[], Awaitable[str]],
     slugs: Iterable[str],
-) -> Heard:
+) -> KomboAnswer:
     """How the integration stands. `environment` asks whose the key is; tenants with one key share the answer."""
     known: str | None = None
     try:
         known = _safe(await environment())
         found = await client.integration()
     except KomboError as error:
-        return Heard(known, findings=[_unheard(tenant, error, known)])
+        return KomboAnswer(known, findings=[_unanswered(tenant, error, known)])
     if found.id != tenant.integration_id:
         says = f"Kombo answers about another integration, {_safe(found.id)}: ask Kombo."
-        return Heard(known, findings=[Finding("broken", says)])
+        return KomboAnswer(known, findings=[Finding("broken", says)])
     granted = _granted(found, needs)
     findings = [*_doubts(found, tenant, slugs), *_missing(granted, needs)]
     if found.status == ACTIVE and found.setup_status in (None, COMPLETED):
         refused = await _refused(client, tenant, [need for need in needs if granted.get(need, True)])
         granted |= dict.fromkeys(refused, False)
         findings += refused.values()
-    return Heard(known, found, granted, findings)
+    return KomboAnswer(known, found, granted, findings)
 
 
 def _granted(found: Integration, needs: Iterable[Need]) -> dict[Need, bool]:
@@ -117,13 +117,7 @@ async def _refused(client: KomboClient, tenant: Tenant, needs: Iterable[Need]) -
 
 
 def _doubts(found: Integration, tenant: Tenant, slugs: Iterable[str]) -> list[Finding]:
-    doubts = []
-    status, setup = _safe(found.status), _safe(found.setup_status or COMPLETED)
-    if status != ACTIVE:
-        doubts.append(Finding("broken", f"Kombo says that the integration is {status}. {hint(status)}."))
-    elif setup != COMPLETED:
-        says = f"Kombo says that the integration's setup is {setup}: the customer has to finish connecting the LMS."
-        doubts.append(Finding("broken", says))
+    doubts = of_integration(found.status, found.setup_status)
     if found.data_expired_at:
         when = _moment(found.data_expired_at)
         says = f"The integration's configuration in Kombo has changed{when}; Kombo has yet to sync since."
@@ -146,7 +140,7 @@ def _moment(changed: datetime) -> str:
         return ""
 
 
-def _unheard(tenant: Tenant, error: KomboError, environment: str | None) -> Finding:
+def _unanswered(tenant: Tenant, error: KomboError, environment: str | None) -> Finding:
     if isinstance(error, KomboUnavailable):
         says = f"Kombo cannot be asked at {tenant.kombo.api_url}: {_reason(tenant, error)}. Try again later."
     elif environment is None:

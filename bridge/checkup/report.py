@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import Any
+from typing import Any, get_args
 
 from bridge.checkup.findings import LEVELS, Finding, Level
 from bridge.checkup.known import Known
-from bridge.checkup.kombo import Heard
-from bridge.checkup.metadata import Looked
+from bridge.checkup.kombo import KomboAnswer
+from bridge.checkup.metadata import Metadata
 from bridge.checkup.needs import Need
 from bridge.keys.expiry import DAY, Ending, Expiry
 from bridge.moments import moment
 from bridge.settings.model import Tenant
+from bridge.store.funnel import STEPS
 from bridge.store.misses import Kind
 from bridge.store.rows import MODELS, Model
 
-KINDS: tuple[Kind, ...] = ("open", "sync_delay", "unauthorized")
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +28,8 @@ class Report:
     slug: str
     known: Known
     tenant: Tenant | None = None
-    heard: Heard = field(default_factory=Heard)
-    looked: Looked = field(default_factory=Looked)
+    kombo: KomboAnswer = field(default_factory=KomboAnswer)
+    metadata: Metadata = field(default_factory=Metadata)
     needs: Sequence[Need] = ()
     ends: Sequence[Ending] = ()
     findings: Sequence[Finding] = ()
@@ -88,9 +88,9 @@ class Report:
         return {
             "tenant": self.slug,
             "level": self.level,
-            "kombo": self._kombo(),
+            "kombo": self._integration(),
             "permissions": [self._permission(need) for need in self.needs],
-            "metadata": {"age_seconds": _seconds(self.looked.age_ms), "now": self.looked.now},
+            "metadata": {"age_seconds": _seconds(self.metadata.age_ms), "now": self.metadata.now},
             "certificates": {"idp_days_left": self.idp_days, "own_days_left": self.own_days},
             "clock": {
                 "offset_seconds": None if self.offset_ms is None else self.offset_ms / 1000,
@@ -99,7 +99,7 @@ class Report:
             },
             "last_good_launch": None if self.last_good is None else moment(self.last_good),
             "week": {
-                **{what: self.counted(what) for what in ("asked", "signed_in", "matched", "gate", "forwarded")},
+                **{what: self.counted(what) for what in STEPS},
                 "misses": self.misses,
             },
             "sync": {model: _seconds(age) for model, age in self.ages.items()},
@@ -107,10 +107,10 @@ class Report:
             "findings": [_finding(finding) for finding in self.findings],
         }
 
-    def _kombo(self) -> dict[str, str | None]:
-        found = self.heard.integration
+    def _integration(self) -> dict[str, str | None]:
+        found = self.kombo.integration
         return {
-            "environment": self.heard.environment,
+            "environment": self.kombo.environment,
             "integration": self.tenant.integration_id if self.tenant else None,
             "status": found.status if found else None,
             "setup_status": found.setup_status if found else None,
@@ -122,13 +122,12 @@ class Report:
             "name": need.name,
             "needed": need.what_for,
             "vital": need.vital,
-            "granted": self.heard.granted.get(need),
+            "granted": self.kombo.granted.get(need),
         }
 
     def _days(self, *, own: bool) -> int | None:
-        now = datetime.fromtimestamp(self.known.seen.now / 1000, UTC)
         ends = [end.end for end in self.ends if isinstance(end, Expiry) and (end.key is not None) is own]
-        return None if not ends else int((min(ends) - now) // DAY)
+        return None if not ends else int((min(ends) - self.known.seen.at) // DAY)
 
 
 def _finding(finding: Finding) -> dict[str, Any]:

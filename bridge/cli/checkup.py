@@ -86,8 +86,8 @@ def _tenants(reports: Sequence[Report]) -> str:
 
 
 def _cells(report: Report) -> tuple[str, ...]:
-    found = report.heard.integration
-    given = report.heard.granted.values()
+    found = report.kombo.integration
+    given = report.kombo.granted.values()
     return (
         report.slug,
         report.level,
@@ -105,8 +105,8 @@ def _cells(report: Report) -> tuple[str, ...]:
 
 
 def _metadata(report: Report) -> str:
-    age = "-" if report.looked.age_ms is None else length(report.looked.age_ms)
-    return f"{age}, {report.looked.now}" if report.looked.now else age
+    age = "-" if report.metadata.age_ms is None else length(report.metadata.age_ms)
+    return f"{age}, {report.metadata.now}" if report.metadata.now else age
 
 
 def _days(report: Report) -> str:

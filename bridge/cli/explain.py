@@ -76,7 +76,7 @@ def _of_response(configuration: Configuration, slug: str, data: bytes, course: s
 
 
 def _of_reference(configuration: Configuration, reference: str, course: str | None) -> Explanation:
-    seal = Seal([secret.get_secret_value() for secret in configuration.service.secrets], history.PURPOSE)
+    seal = Seal(configuration.service.plain_secrets, history.PURPOSE)
 
     async def work(store: Store) -> Explanation:
         records = await store.read(lambda connection: history.of_reference(connection, reference))

@@ -29,7 +29,7 @@ Fields = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class FullRecord:
     """All that is known of one launch or refusal. `seen` is what the IdP said; `unseen` why that cannot be shown."""
 
     record: Record
@@ -48,12 +48,12 @@ class Known:
         }
 
 
-def known(connection: Connection, reference: str, seal: Seal) -> list[Known]:
+def full_records(connection: Connection, reference: str, seal: Seal) -> list[FullRecord]:
     """All that was given a reference, the latest first."""
-    return [_known(connection, record, seal) for record in history.of_reference(connection, reference)]
+    return [_full_record(connection, record, seal) for record in history.of_reference(connection, reference)]
 
 
-def _known(connection: Connection, record: Record, seal: Seal) -> Known:
+def _full_record(connection: Connection, record: Record, seal: Seal) -> FullRecord:
     of, seen, unseen = record.of, None, "none: the answer was not verified"
     if isinstance(of, Launch):
         unseen = "none are kept, or no longer: see `launches.keep_values`"
@@ -63,7 +63,7 @@ def _known(connection: Connection, record: Record, seal: Seal) -> Known:
             unseen = str(error)
     whose = of.user_id and of.course and (of.user_id, of.course)
     found = misses.of_person(connection, record.tenant, *whose, limit=MISSES) if whose else []
-    return Known(record, seen, unseen, found)
+    return FullRecord(record, seen, unseen, found)
 
 
 def cells(record: Record) -> tuple[str, ...]:
@@ -113,9 +113,9 @@ def fields(record: Record) -> Fields:
     }
 
 
-def lines(told: Known, name: str | None, *, values: bool) -> Iterator[str]:
+def lines(full: FullRecord, name: str | None, *, values: bool) -> Iterator[str]:
     """In full, in plain text; `name` is the tenant's. Whatever came from outside is made printable."""
-    record, of = told.record, told.record.of
+    record, of = full.record, full.record.of
     after = f", after {record.first_refused}" if record.first_refused else ""
     yield printable(f"{record.reference}: {record.outcome}{after}")
     facts: list[tuple[str, str | None]] = [("when", _when(record))]
@@ -137,8 +137,8 @@ def lines(told: Known, name: str | None, *, values: bool) -> Iterator[str]:
         for taken in record.steps:
             yield from _step(taken, record.reason)
     yield ""
-    yield from _values(told, values=values)
-    for miss in told.misses:
+    yield from _values(full, values=values)
+    for miss in full.misses:
         yield _wait(miss)
     if record.outcome not in ("forwarded", "signed_in"):
         yield ""
@@ -169,12 +169,12 @@ def _step(taken: Taken, shown: str | None) -> Iterator[str]:
         yield printable(f"      {each['result']:<12} {each['source']} ({each['tier']}){why}")
 
 
-def _values(told: Known, *, values: bool) -> Iterator[str]:
-    if told.seen is None:
-        yield printable(f"values seen: {told.unseen}")
+def _values(full: FullRecord, *, values: bool) -> Iterator[str]:
+    if full.seen is None:
+        yield printable(f"values seen: {full.unseen}")
         return
     yield "values seen:" if values else "values seen (redacted; --values shows them):"
-    for name, said in told.seen.items():
+    for name, said in full.seen.items():
         yield printable(f"      {name}: {', '.join(_value(each, values) for each in said)}")
 
 

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from bridge.cli import DEFAULT_CONFIG, ConfigPath, app
 from bridge.cli.defaulting import DEFAULT, Defaulting
-from bridge.cli.launch import HEADINGS, Known, cells, fields, known, lines
+from bridge.cli.launch import HEADINGS, FullRecord, cells, fields, full_records, lines
 from bridge.cli.past import past
 from bridge.cli.people import RemoteIdOption, UserOption, user_of
 from bridge.cli.state import change, look
@@ -99,8 +99,8 @@ def _show_recent(configuration: Configuration, which: Filter, limit: int, *, jso
 def _show_one(configuration: Configuration, said: str, *, values: bool, json: bool) -> None:
     """Raises `BridgeError`."""
     reference, service = read_reference(said), configuration.service
-    seal = Seal([secret.get_secret_value() for secret in service.secrets], history.PURPOSE)
-    found: list[Known] = look(service.state, lambda connection: known(connection, reference, seal)) or []
+    seal = Seal(service.plain_secrets, history.PURPOSE)
+    found: list[FullRecord] = look(service.state, lambda connection: full_records(connection, reference, seal)) or []
     if json:
         print(jsonlib.dumps({"launches": [each.fields(values=values) for each in found]}, indent=2))
     else:

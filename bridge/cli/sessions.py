@@ -20,6 +20,7 @@ from bridge.cli.tables import print_table
 from bridge.cli.tenants import TenantSlug, named
 from bridge.cli.times import moment
 from bridge.idps.documents import load_settings
+from bridge.launches.references import reference_of
 from bridge.session.sessions import CACHE_SECONDS
 from bridge.settings.model import Tenant
 from bridge.store import sessions as rows
@@ -123,7 +124,7 @@ class _Shown:
     @property
     def _launch(self) -> str | None:
         """The reference of the launch that began it, while the platform has not answered it."""
-        return self.row.launch.partition(".")[0] if self.row.launch else None
+        return reference_of(self.row.launch) if self.row.launch else None
 
 
 def _living(found: Iterator[SessionRow], tenants: Mapping[str, Tenant]) -> Iterator[_Shown]:

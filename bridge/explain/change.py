@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import yaml
@@ -36,6 +36,12 @@ class Change:
     side: Side
     text: str
     write: Write | None = None
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """For scripts."""
+        write = asdict(self.write) if self.write else dict.fromkeys(Write.__slots__)
+        return {"case": self.case, "side": self.side, "text": self.text, **write}
 
 
 def tenant_file(configuration: Configuration, slug: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
@@ -79,7 +79,7 @@ class Explanation:
     tier: str | None = None
     standing: str = ""
     course: Course | None = None
-    notes: Sequence[str] = field(default=())
+    notes: Sequence[str] = ()
     change: Change | None = None
 
     def fields(self, *, values: bool) -> dict[str, Any]:
@@ -98,41 +98,17 @@ class Explanation:
             "outcome": self.outcome,
             "check": self.check,
             "reason": self.reason,
-            "checks": [{"step": each.step, "standing": each.standing, "reason": each.reason} for each in self.checks],
-            "differences": [
-                {"what": each.what, "found": list(each.found), "expected": list(each.expected), "fits": each.fits}
-                for each in self.differences
-            ],
+            "checks": [asdict(each) for each in self.checks],
+            "differences": [asdict(each) | {"fits": each.fits} for each in self.differences],
             "verified": self.verified,
             "identifiers": [
-                {
-                    "source": each.source,
-                    "tier": each.tier,
-                    "value": None if each.value is None else shown(each.value),
-                    "result": each.result,
-                    "reason": each.reason,
-                }
-                for each in self.identifiers
+                asdict(each) | {"value": None if each.value is None else shown(each.value)} for each in self.identifiers
             ],
             "carried": {name: [shown(value) for value in found] for name, found in self.carried},
             "user": self.user,
             "tier": self.tier,
             "standing": self.standing,
-            "course": self.course
-            and {
-                "origin_id": self.course.origin_id,
-                "open": self.course.open,
-                "outcome": self.course.outcome,
-                "reason": self.course.reason,
-            },
+            "course": self.course and asdict(self.course),
             "notes": list(self.notes),
-            "change": self.change
-            and {
-                "case": self.change.case,
-                "side": self.change.side,
-                "text": self.change.text,
-                "file": self.change.write and self.change.write.file,
-                "line": self.change.write and self.change.write.line,
-                "yaml": self.change.write and self.change.write.yaml,
-            },
+            "change": self.change and self.change.fields,
         }

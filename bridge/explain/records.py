@@ -18,6 +18,7 @@ from bridge.explain.change import Change
 from bridge.explain.copy import Copy, Whom
 from bridge.explain.explanation import Check, Course, Explanation, Identifier
 from bridge.explain.responses import carried, change_for_person, identifier, let_in, standing
+from bridge.explain.said import as_if_asserted
 from bridge.identity.tried import Tried
 from bridge.launches import history
 from bridge.launches.history import Record
@@ -59,23 +60,25 @@ async def explain_record(
     launch = record.of if isinstance(record.of, Launch) else None
     tenant = configuration.tenants.get(record.tenant)
     seen = history.seen(seal, launch) if launch and seal else None
-    told = _as_written(record, tenant, launch, seen)
+    explained = _as_written(record, tenant, launch, seen)
     if tenant is None:
-        return replace(told, change=_without_tenant(record))
+        return replace(explained, change=_without_tenant(record))
     code = _code(record.outcome)
     if code is None:
-        told = replace(told, standing=await standing(copy, tenant))
-        return await _gate_now(told, tenant, copy, record.of.user_id, course) if course else told
+        explained = replace(explained, standing=await standing(copy, tenant))
+        return await _gate_now(explained, tenant, copy, record.of.user_id, course) if course else explained
     if record.of.check:
         change = responses.change_of(_failed(record, configuration, tenant))
-        return replace(told, change=change)
-    told = replace(told, standing=await standing(copy, tenant), notes=tuple(_since(record, tenant)))
+        return replace(explained, change=change)
+    explained = replace(explained, standing=await standing(copy, tenant), notes=tuple(_since(record, tenant)))
     if code in _PERSON and launch:
-        told = await _person_now(told, configuration, tenant, copy, code, seen)
-        return await _gate_now(told, tenant, copy, told.user, course) if course and told.passes else told
+        explained = await _person_now(explained, configuration, tenant, copy, code, seen)
+        if course and explained.passes:
+            return await _gate_now(explained, tenant, copy, explained.user, course)
+        return explained
     if code in _GATE and (course or record.of.course):
-        return await _gate_now(told, tenant, copy, record.of.user_id, course or record.of.course or "")
-    return replace(told, change=others.change_of(code, record.reason or ""))
+        return await _gate_now(explained, tenant, copy, record.of.user_id, course or record.of.course or "")
+    return replace(explained, change=others.change_of(code, record.reason or ""))
 
 
 def _as_written(
@@ -108,7 +111,7 @@ def _as_written(
 
 
 async def _person_now(
-    told: Explanation,
+    explained: Explanation,
     configuration: Configuration,
     tenant: Tenant,
     copy: Copy,
@@ -117,30 +120,32 @@ async def _person_now(
 ) -> Explanation:
     """Whom what was seen means now; without it, what the results alone say."""
     assertion = _assertion(seen)
-    unreadable = any(each.result == "unreadable" for each in told.identifiers)
+    unreadable = any(each.result == "unreadable" for each in explained.identifiers)
     if assertion is None or unreadable:  # of two values, or one with markup in it, what was kept would read as plain
-        refusal, tried = Refusal(code, told.reason), list(_tried(told, tenant))
+        refusal, tried = Refusal(code, explained.reason), list(_tried(explained, tenant))
         change = await change_for_person(configuration, tenant, copy, refusal, tried, None)
         gone = () if assertion else ("what the IdP said of the person is not kept, or no longer",)
-        return replace(told, change=change, notes=(*told.notes, *gone))
+        return replace(explained, change=change, notes=(*explained.notes, *gone))
     whom = await copy.whom(tenant, assertion)
-    told = replace(told, identifiers=tuple(identifier(each) for each in whom.tried) or told.identifiers)
+    explained = replace(explained, identifiers=tuple(identifier(each) for each in whom.tried) or explained.identifiers)
     if whom.refusal is None:
-        return _over(told, whom)
+        return _over(explained, whom)
     change = await change_for_person(configuration, tenant, copy, whom.refusal, whom.tried, assertion)
-    notes = (*told.notes, *await let_in(copy, tenant, change))
-    return replace(told, change=change, reason=whom.refusal.reason, notes=notes)
+    notes = (*explained.notes, *await let_in(copy, tenant, change))
+    return replace(explained, change=change, reason=whom.refusal.reason, notes=notes)
 
 
-def _over(told: Explanation, whom: Whom) -> Explanation:
+def _over(explained: Explanation, whom: Whom) -> Explanation:
     note = "with the settings and the synced copy as they are now, the learner would be found"
     user = whom.person.id if whom.person else None
     return replace(
-        told, passes=True, user=user, tier=whom.match.tier if whom.match else None, notes=(*told.notes, note)
+        explained, passes=True, user=user, tier=whom.match.tier if whom.match else None, notes=(*explained.notes, note)
     )
 
 
-async def _gate_now(told: Explanation, tenant: Tenant, copy: Copy, user_id: str | None, origin_id: str) -> Explanation:
+async def _gate_now(
+    explained: Explanation, tenant: Tenant, copy: Copy, user_id: str | None, origin_id: str
+) -> Explanation:
     person: Person | None = await copy.of_id(tenant, user_id) if user_id else None
     if user_id and person is None:
         gone = Change(
@@ -149,15 +154,15 @@ async def _gate_now(told: Explanation, tenant: Tenant, copy: Copy, user_id: str 
             "The learner was known then and is not any more: deleted or anonymised in the LMS, or of an integration"
             " that the tenant no longer has. They have to open the link again, to be matched anew.",
         )
-        return replace(told, passes=False, change=gone)
+        return replace(explained, passes=False, change=gone)
     opened, refusal = await copy.course(tenant, person, origin_id)
     if refusal is None:
         note = "by the synced copy as it is now the course is open"
-        if told.course and told.course.origin_id == origin_id and not told.course.open:
+        if explained.course and explained.course.origin_id == origin_id and not explained.course.open:
             note += ": the enrollment came with a later sync"
-        return replace(told, passes=True, course=opened, notes=(*told.notes, note))
+        return replace(explained, passes=True, course=opened, notes=(*explained.notes, note))
     change = await courses.change_of(copy, tenant, person, origin_id, refusal)
-    return replace(told, passes=False, course=opened, change=change)
+    return replace(explained, passes=False, course=opened, change=change)
 
 
 def _failed(record: Record, configuration: Configuration, tenant: Tenant) -> Failed:
@@ -218,10 +223,10 @@ class _Named:
     tier: str
 
 
-def _tried(told: Explanation, tenant: Tenant) -> Iterator[Tried]:
+def _tried(explained: Explanation, tenant: Tenant) -> Iterator[Tried]:
     """The results without their values, of entries that the tenant still has."""
     entries = {_Named(entry.source or _NAME_ID, entry.tier): entry for entry in tenant.identity}
-    for each in told.identifiers:
+    for each in explained.identifiers:
         if entry := entries.get(_Named(each.source, each.tier)):
             yield Tried(entry, None, each.result, each.reason)  # type: ignore[arg-type]  # as it was written down
 
@@ -230,17 +235,6 @@ def _assertion(seen: Mapping[str, Sequence[str]] | None) -> Assertion | None:
     """What was seen, as if it had just been asserted; it was verified then."""
     if not seen:
         return None
-    moment = datetime.now(UTC)
     name_id = seen.get(_NAME_ID)
-    return Assertion(
-        id="",
-        issuer="",
-        subject=NameId(name_id[0]) if name_id else None,
-        attributes=tuple(Attribute(name, None, tuple(values)) for name, values in seen.items() if name != _NAME_ID),
-        issued=moment,
-        authn_instant=moment,
-        session_index=None,
-        session_not_on_or_after=None,
-        expires=moment,
-        in_response_to=None,
-    )
+    attributes = [Attribute(name, None, tuple(values)) for name, values in seen.items() if name != _NAME_ID]
+    return as_if_asserted(NameId(name_id[0]) if name_id else None, attributes)

@@ -9,18 +9,16 @@ from bridge.errors import Refusal
 from bridge.explain.cases import courses, people
 from bridge.explain.cases import responses as cases
 from bridge.explain.cases.failed import Failed
-from bridge.explain.cases.times import length
-from bridge.explain.cases.unfound import Unfound, surroundings
+from bridge.explain.cases.unfound import Unfound, decisive, surroundings, value_of
 from bridge.explain.change import Change
 from bridge.explain.copy import Copy, Whom
 from bridge.explain.explanation import Course, Difference, Explanation, Identifier
 from bridge.explain.judged import Judged, judge
 from bridge.explain.said import Said, read
-from bridge.identity.identifier import extracted
 from bridge.identity.tried import Tried
 from bridge.keys.custody import HeldKeys
 from bridge.keys.rollover import SAML
-from bridge.moments import moment
+from bridge.moments import moment, span
 from bridge.saml.fingerprints import of_certificate
 from bridge.saml.model import Assertion
 from bridge.saml.rules import MAX_AGE
@@ -74,7 +72,7 @@ async def explain_response(
         tier=whom.match.tier if whom.match else None,
         standing=await standing(copy, tenant),
         course=opened,
-        notes=(*_notes(tenant, judged, whom, now, ahead), *await let_in(copy, tenant, change)),
+        notes=(*_notes(tenant, judged, whom, ahead), *await let_in(copy, tenant, change)),
         change=change,
     )
 
@@ -111,9 +109,7 @@ async def change_for_person(
     assertion: Assertion | None,
 ) -> Change | None:
     """For somebody who is not found as exactly one active person."""
-    last = next((each for each in reversed(tried) if each.value is not None), None)
-    value = extracted(last.entry, last.value) if last and last.value is not None else None
-    around = await surroundings(copy, tenant.integration_id, value)
+    around = await surroundings(copy, tenant.integration_id, value_of(decisive(tried)))
     return await people.change_of(Unfound(configuration, tenant, copy, refusal, tried, around, assertion))
 
 
@@ -172,10 +168,10 @@ async def _course(copy: Copy, tenant: Tenant, whom: Whom, course: str | None) ->
     return await copy.course(tenant, whom.person, course)
 
 
-def _notes(tenant: Tenant, judged: Judged, whom: Whom, now: datetime, ahead: timedelta) -> Iterator[str]:
+def _notes(tenant: Tenant, judged: Judged, whom: Whom, ahead: timedelta) -> Iterator[str]:
     if ahead > tenant.saml.clock_skew:
         yield (
-            f"it says that it was issued {length(ahead)} in the future: judged as of that moment, and refused if it"
+            f"it says that it was issued {span(ahead)} in the future: judged as of that moment, and refused if it"
             " came now"
         )
     elif -ahead > MAX_AGE:
@@ -188,7 +184,7 @@ def _notes(tenant: Tenant, judged: Judged, whom: Whom, now: datetime, ahead: tim
 
 async def _keys(configuration: Configuration, tenant: Tenant, copy: Copy) -> HeldKeys:
     """Those that may decrypt."""
-    seal = Seal([secret.get_secret_value() for secret in configuration.service.secrets])
+    seal = Seal(configuration.service.plain_secrets)
     kind = Kind(SAML, tenant.slug if tenant.saml.own_keys else "")
     found = await copy.read(lambda connection: keys.of_kind(connection, kind))
     return HeldKeys(key.opened(seal) for key in found)

@@ -62,19 +62,7 @@ class Said:
         """As if it were verified, for a look at whom it would mean; None where there is none that can be read."""
         if not self.readable:
             return None
-        moment = self.issued or datetime.now(UTC)
-        return Assertion(
-            id="",
-            issuer=next(iter(self.issuers), ""),
-            subject=self.name_id,
-            attributes=tuple(self.attributes),
-            issued=moment,
-            authn_instant=moment,
-            session_index=None,
-            session_not_on_or_after=None,
-            expires=moment,
-            in_response_to=None,
-        )
+        return as_if_asserted(self.name_id, self.attributes, next(iter(self.issuers), ""), self.issued)
 
 
 def read(posted: str, keys: Sequence[SpKey] = ()) -> Said | None:
@@ -101,6 +89,25 @@ def read(posted: str, keys: Sequence[SpKey] = ()) -> Said | None:
         encrypted_for=[] if encrypted is None else _encrypted_for(encrypted),
         name_id=None if found is None else _unless_refused(lambda: read_name_id(found)),
         attributes=() if found is None else _unless_refused(lambda: read_attributes(found)) or (),
+    )
+
+
+def as_if_asserted(
+    subject: NameId | None, attributes: Sequence[Attribute], issuer: str = "", issued: datetime | None = None
+) -> Assertion:
+    """For a look at whom it would mean. It answers nothing and opens nothing; without `issued` it is of just now."""
+    moment = issued or datetime.now(UTC)
+    return Assertion(
+        id="",
+        issuer=issuer,
+        subject=subject,
+        attributes=tuple(attributes),
+        issued=moment,
+        authn_instant=moment,
+        session_index=None,
+        session_not_on_or_after=None,
+        expires=moment,
+        in_response_to=None,
     )
 
 

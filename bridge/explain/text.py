@@ -6,10 +6,10 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
-from bridge.explain.cases.times import length
 from bridge.explain.change import Change, Side
 from bridge.explain.explanation import Check, Explanation, Identifier
 from bridge.launches.redaction import redacted
+from bridge.moments import span
 from bridge.printable import printable
 
 WIDTH = 80
@@ -27,45 +27,47 @@ _SIDES: dict[Side, str] = {
 }
 
 
-def lines(told: Explanation, *, values: bool) -> Iterator[str]:
+def lines(explained: Explanation, *, values: bool) -> Iterator[str]:
     """What the IdP said of the person is redacted unless `values`."""
-    yield from _head(told)
-    if told.checks:
+    yield from _head(explained)
+    if explained.checks:
         yield ""
-        yield "Checks" + (", as of the moment at which it says that it was issued" if told.of == "response" else "")
-        for check in told.checks:
+        as_of = ", as of the moment at which it says that it was issued" if explained.of == "response" else ""
+        yield f"Checks{as_of}"
+        for check in explained.checks:
             yield from _check(check)
-    if any(not each.fits for each in told.differences):
-        yield from _differences(told)
-    if told.identifiers or told.carried:
-        yield from _identifiers(told, values=values)
-    yield from _match(told)
-    for note in told.notes:
+    if any(not each.fits for each in explained.differences):
+        yield from _differences(explained)
+    if explained.identifiers or explained.carried:
+        yield from _identifiers(explained, values=values)
+    yield from _match(explained)
+    for note in explained.notes:
         yield ""
         yield from _wrapped(f"Note: {printable(note)}.")
-    yield from _fix(told)
+    yield from _fix(explained)
 
 
-def _head(told: Explanation) -> Iterator[str]:
-    what = {"response": "a response", "launch": "a launch", "refusal": "a refusal"}[told.of]
-    name = f"{told.reference}, {what}" if told.reference else what
-    when = f" of {told.at:%Y-%m-%d %H:%M:%S} UTC{_age(told.age)}" if told.at else ""
-    tenant = printable(told.tenant) or "no tenant"
+def _head(explained: Explanation) -> Iterator[str]:
+    what = {"response": "a response", "launch": "a launch", "refusal": "a refusal"}[explained.of]
+    name = f"{explained.reference}, {what}" if explained.reference else what
+    when = f" of {explained.at:%Y-%m-%d %H:%M:%S} UTC{_age(explained.age)}" if explained.at else ""
+    tenant = printable(explained.tenant) or "no tenant"
     yield from _wrapped(f"{tenant}: {name}{when}")
-    if told.passes:
+    if explained.passes:
         known = {"passes": "it would pass", "forwarded": "it was let in", "signed_in": "it was signed in"}
-        yield from _wrapped(f"Outcome: {known.get(told.outcome, f'was {told.outcome}, and would pass by now')}")
+        became = known.get(explained.outcome, f"was {explained.outcome}, and would pass by now")
+        yield from _wrapped(f"Outcome: {became}")
         return
-    check = f" (check: {printable(told.check)})" if told.check else ""
-    yield f"Outcome: {printable(told.outcome)}{check}"
-    if told.reason:
-        yield from _wrapped(printable(told.reason), INDENT)
+    check = f" (check: {printable(explained.check)})" if explained.check else ""
+    yield f"Outcome: {printable(explained.outcome)}{check}"
+    if explained.reason:
+        yield from _wrapped(printable(explained.reason), INDENT)
 
 
 def _age(age: timedelta | None) -> str:
     if age is None:
         return ""
-    return f", {length(age)} ago" if age >= timedelta() else f", {length(age)} ahead of this machine's clock"
+    return f", {span(age)} ago" if age >= timedelta() else f", {span(age)} ahead of this machine's clock"
 
 
 def _check(check: Check) -> Iterator[str]:
@@ -75,10 +77,10 @@ def _check(check: Check) -> Iterator[str]:
         yield from _wrapped(printable(check.reason), INDENT * 2 + " " * 11)
 
 
-def _differences(told: Explanation) -> Iterator[str]:
+def _differences(explained: Explanation) -> Iterator[str]:
     yield ""
     yield "What it says of itself (unverified), where that is not what is expected"
-    for each in told.differences:
+    for each in explained.differences:
         if each.fits:
             continue
         yield f"{INDENT}{each.what}"
@@ -91,15 +93,15 @@ def _values(label: str, values: Sequence[str]) -> Iterator[str]:
         yield f"{INDENT * 2}{label:<10}{printable(value)}"
 
 
-def _identifiers(told: Explanation, *, values: bool) -> Iterator[str]:
+def _identifiers(explained: Explanation, *, values: bool) -> Iterator[str]:
     yield ""
-    yield "Identifiers" + ("" if told.verified else " (unverified: nobody is let in by them)")
-    width = max((len(printable(each.source)) for each in told.identifiers), default=0)
-    for each in told.identifiers:
+    yield "Identifiers" + ("" if explained.verified else " (unverified: nobody is let in by them)")
+    width = max((len(printable(each.source)) for each in explained.identifiers), default=0)
+    for each in explained.identifiers:
         yield from _identifier(each, min(width, 30), values=values)
-    if told.carried:
+    if explained.carried:
         yield f"{INDENT}also there, and not asked for:"
-        for name, found in told.carried:
+        for name, found in explained.carried:
             shown = ", ".join(printable(value if values else redacted(value)) for value in found) or "empty"
             yield from _wrapped(f"{printable(name)}: {shown}", INDENT * 2, hanging=INDENT)
 
@@ -113,35 +115,35 @@ def _identifier(each: Identifier, width: int, *, values: bool) -> Iterator[str]:
         yield from _wrapped(printable(each.reason), INDENT * 3)
 
 
-def _match(told: Explanation) -> Iterator[str]:
-    if told.standing:
+def _match(explained: Explanation) -> Iterator[str]:
+    if explained.standing:
         yield ""
-        if told.user and (told.passes or told.course or not told.verified):
-            label = "Kombo user" if told.verified else "would be, were it verified, the Kombo user"
-            yield from _wrapped(f"Match: {label} {printable(told.user)}, by {told.tier or 'the session'}")
+        if explained.user and (explained.passes or explained.course or not explained.verified):
+            label = "Kombo user" if explained.verified else "would be, were it verified, the Kombo user"
+            yield from _wrapped(f"Match: {label} {printable(explained.user)}, by {explained.tier or 'the session'}")
         else:
-            several = told.outcome == "user_ambiguous"
+            several = explained.outcome == "user_ambiguous"
             yield "Match: nobody" + (", as several people fit" if several else "")
-        yield from _wrapped(f"by {told.standing}; Kombo itself was not asked", INDENT)
-    if told.course:
-        state = "open" if told.course.open else "not open"
-        yield from _wrapped(f"Course {printable(told.course.origin_id)}: {state} ({printable(told.course.outcome)})")
-        if told.course.reason:
-            yield from _wrapped(printable(told.course.reason), INDENT)
+        yield from _wrapped(f"by {explained.standing}; Kombo itself was not asked", INDENT)
+    if course := explained.course:
+        state = "open" if course.open else "not open"
+        yield from _wrapped(f"Course {printable(course.origin_id)}: {state} ({printable(course.outcome)})")
+        if course.reason:
+            yield from _wrapped(printable(course.reason), INDENT)
 
 
-def _fix(told: Explanation) -> Iterator[str]:
+def _fix(explained: Explanation) -> Iterator[str]:
     yield ""
-    if told.change is None:
-        yield "Nothing needs fixing." if told.passes else "To fix it: nothing is known that would."
+    if explained.change is None:
+        yield "Nothing needs fixing." if explained.passes else "To fix it: nothing is known that would."
         return
-    yield f"To fix it ({_SIDES[told.change.side]}):"
-    for paragraph in told.change.text.split("\n"):
+    yield f"To fix it ({_SIDES[explained.change.side]}):"
+    for paragraph in explained.change.text.split("\n"):
         if paragraph.startswith(INDENT):
             yield f"{INDENT}{printable(paragraph)}"
         else:
             yield from _wrapped(printable(paragraph), INDENT)
-    yield from _write(told.change)
+    yield from _write(explained.change)
 
 
 def _write(change: Change) -> Iterator[str]:

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, replace
 
 from starlette.responses import Response
 
-from bridge.audit import Audit, reference_of
+from bridge.audit import Audit, launched_by
 from bridge.exchange import Head
 from bridge.front.cookies import ARRIVED
 from bridge.front.desk import Desk
@@ -82,7 +82,7 @@ class Arrivals:
             return None
         if former := self._desk.session_cookie(head):
             await self._desk.sessions.end(former)
-        self._audit.signed_in(waiting.row, tenant, session_name(session), reference_of(waiting), idp_initiated=True)
+        self._audit.signed_in(waiting.row, tenant, session_name(session), launched_by(waiting), idp_initiated=True)
         admitted = self._desk.admit(head, tenant, session)
         return redirect(next, headers=[*admitted, self._desk.cookies.within(head, tenant).drop(ARRIVED)])
 

@@ -17,6 +17,7 @@ from bridge.errors import Refusal
 from bridge.exchange import Forward, Head, Header, Witness
 from bridge.front.requests import is_page_load
 from bridge.launches.launches import Launches
+from bridge.launches.references import reference_of
 from bridge.launches.trail import LONGEST_REASON, StepName, step
 from bridge.session.sessions import Entry
 from bridge.stamp.identity import Access
@@ -134,7 +135,7 @@ class Landing:
 
 def _goes_on(entry: Entry, launch: str, refusal: Refusal, course: str | None) -> None:
     entry.launch, entry.awaits = launch, course or ""
-    refusal.reference = launch.partition(".")[0]
+    refusal.reference = reference_of(launch)
 
 
 def _failed(name: StepName, ms: int | None, refusal: Refusal, **facts: str) -> str:

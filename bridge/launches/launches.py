@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import secrets as random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -23,6 +22,7 @@ from sqlalchemy.exc import DataError, IntegrityError
 
 from bridge.errors import Refusal, StateError
 from bridge.exchange import Head
+from bridge.launches.references import launch_id
 from bridge.launches.trail import LONGEST_REASON, Found, Trail
 from bridge.launches.waiting import Waiting
 from bridge.pages import reference as new_reference
@@ -157,7 +157,7 @@ class Launches:
         tenant, keeps = trail.tenant, self._current().service.launches.keep_values > timedelta(0)
         seen = trail.seen(everything=everything) if keeps else None
         return Launch(
-            id=f"{trail.reference}.{random.token_hex(8)}",
+            id=launch_id(trail.reference),
             reference=trail.reference,
             tenant=tenant.slug,
             integration_id=tenant.integration_id,

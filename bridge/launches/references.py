@@ -1,14 +1,24 @@
-"""References as they are read aloud, and typed by whoever hears them."""
+"""References: in the ids of launches, and as they are read aloud and typed by whoever hears them."""
 
 from __future__ import annotations
 
 import difflib
 import re
+import secrets
 
 from bridge.errors import BridgeError
 from bridge.pages.references import WORDS, vocabulary
 
 LONGEST = 200
+
+
+def launch_id(reference: str) -> str:
+    """A launch's own: after millions of launches two may have one reference."""
+    return f"{reference}.{secrets.token_hex(8)}"
+
+
+def reference_of(launch_id: str) -> str:
+    return launch_id.partition(".")[0]
 
 
 def read_reference(said: str) -> str:

@@ -21,9 +21,6 @@ from bridge.store import drifts, funnel, refusals
 from bridge.store.drifts import Kind
 from bridge.store.engine import length_ms, moment_ms
 
-STEPS = ("asked", "signed_in", "matched", "gate", "forwarded")
-"""The funnel: sent to the IdP, came back with a verified answer, is known to Kombo, may see the course, was answered by
-the platform. A launch of no course has no gate; one that the IdP began was not asked."""
 TIERS: tuple[str, ...] = get_args(Tier)
 VERDICTS = ("library", "fresh", "stale")
 CODES = frozenset(map(str, Code))
@@ -37,7 +34,7 @@ Counted = Mapping[tuple[str, str], int]
 def measured(connection: Connection, configuration: Configuration, now: datetime) -> Iterator[Metric]:
     """What the state says of launches."""
     tenants, counted = configuration.tenants, funnel.ever(connection)
-    yield _each("launches", "Launches by how far they got.", "step", tenants, STEPS, counted)
+    yield _each("launches", "Launches by how far they got.", "step", tenants, funnel.STEPS, counted)
     yield _each("matches", "Learners who were recognised, by what.", "tier", tenants, TIERS, counted, funnel.BY_TIER)
     yield _each(
         "gate_opened",

@@ -15,14 +15,12 @@ from cryptography.hazmat.primitives.hashes import SHA256
 
 from bridge.onboarding.facts import Entry, Idp, Lms, Remark, Step, When, idps, lmss
 from bridge.onboarding.wording import Values, Wording, copied, filled, plain, worded
+from bridge.pages.look import NAME
 from bridge.saml.keys import certificate_end
 from bridge.saml.model import ServiceProvider, SpKey
 from bridge.saml.party import sp_metadata
 from bridge.settings.model import IdentityEntry, Service
 from bridge.settings.tenant import TenantFile, party_of
-
-PLATFORM = "Learning"
-"""What the platform is called where `pages.name` says nothing, as on the bridge's own pages."""
 
 _TIERS: dict[str, When] = {"name_id": "name_id", "attribute": "attribute"}
 
@@ -105,7 +103,7 @@ def pack(subject: Subject, service: Service) -> Pack:
     """What is to be entered for a tenant."""
     form, idp, lms = subject.form, idps()[subject.idp], lmss()[subject.lms]
     party = party_of(form, subject.slug, service)
-    platform = form.pages.over(service.pages).name or PLATFORM
+    platform = form.pages.over(service.pages).name or NAME
     values = _values(subject, service, party, platform)
     entries = tuple(entry.entry() for entry in form.identity)
     return Pack(

@@ -220,7 +220,8 @@ class Delivery:
         said = {"attempts": attempts, "refused": refused, "code": verdict.code, "message": verdict.message}
         if verdict.fate is Fate.FINAL or refused >= self._pace.tries:
             await self._change(entry, state="dead", settled_at=now, **said)
-            log.warning("outbox_entry_given_up", tenant=entry.tenant, entry=entry.id, kind=entry.kind, code=verdict.code)
+            facts = {"tenant": entry.tenant, "entry": entry.id, "kind": entry.kind, "code": verdict.code}
+            log.warning("outbox_entry_given_up", **facts)
         else:
             rest = round(self._pace.rest(attempts, verdict.wait) * 1000)
             await self._change(entry, not_before=now + rest, **said)

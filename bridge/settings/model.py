@@ -148,6 +148,11 @@ class Service(Frozen):
     completion_header: Flag = False
     """Whether `X-Kombo-Complete` on the platform's answers is believed."""
 
+    @property
+    def plain_secrets(self) -> list[str]:
+        """The `secrets` as text, for what signs and seals by them."""
+        return [secret.get_secret_value() for secret in self.secrets]
+
     @field_validator("internal_listen")
     @classmethod
     def _stays_inside(cls, address: Address, info: ValidationInfo) -> Address:

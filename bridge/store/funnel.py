@@ -10,6 +10,9 @@ from bridge.store import tables
 from bridge.store.engine import delete_some, upsert
 
 FORWARDED = "forwarded"
+STEPS = ("asked", "signed_in", "matched", "gate", FORWARDED)
+"""Sent to the IdP, came back with a verified answer, is known to Kombo, may see the course, was answered by the
+platform. A launch of no course has no gate; one that the IdP began was not asked."""
 EVER = ""
 """The day of what is counted since the beginning, and never falls."""
 
@@ -33,12 +36,6 @@ def count(connection: Connection, further: Counts) -> None:
         for (tenant, day, what), many in sorted((*further.items(), *ever.items()))
     ]
     upsert(connection, tables.funnel, rows, merged=lambda fresh: {"many": ROW.many + fresh.many})
-
-
-def since(connection: Connection, day: str) -> Counts:
-    """The days from this one on."""
-    rows = connection.execute(select(*ROW).where(ROW.day >= day, ROW.day != EVER))
-    return {(row.tenant, row.day, row.what): row.many for row in rows}
 
 
 def of_tenant(connection: Connection, tenant: str, day: str) -> Mapping[tuple[str, str], int]:

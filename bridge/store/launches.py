@@ -17,7 +17,7 @@ from bridge.store.engine import delete_some, insert_new
 
 SIGNED_IN = "signed_in"
 """The outcome of a launch whose learner has signed in and not asked for a page yet."""
-FORWARDED = "forwarded"
+FORWARDED = funnel.FORWARDED
 """The outcome of one that the platform has answered."""
 FAILED = "failed"
 """No outcome, but in a `Filter` any refusal's code."""
@@ -138,32 +138,17 @@ def of_reference(connection: Connection, reference: str) -> Sequence[Launch]:
     return _launches(connection, ROW.reference == reference, 10)
 
 
-def last_good(connection: Connection) -> Mapping[str, int]:
-    """By tenant: when the latest launch began that the platform answered."""
-    rows = connection.execute(
-        select(ROW.tenant, func.max(ROW.began_at).label("at")).where(ROW.outcome == FORWARDED).group_by(ROW.tenant)
-    )
-    return {row.tenant: row.at for row in rows}
-
-
 def last_good_of(connection: Connection, tenants: Iterable[str]) -> Mapping[str, int]:
-    """The same of a few tenants, each by one look into an index, however many launches there are."""
+    """By tenant: when its latest launch began that the platform answered.
+
+    Of a few tenants, each by one look into an index, however many launches there are.
+    """
     found = {}
     for tenant in tenants:
         latest = select(func.max(ROW.began_at)).where(ROW.outcome == FORWARDED, ROW.tenant == tenant)
         if (at := connection.execute(latest).scalar()) is not None:
             found[tenant] = at
     return found
-
-
-def outcomes(connection: Connection, since: int) -> Mapping[tuple[str, str], int]:
-    """By tenant and outcome: how many launches began since then."""
-    rows = connection.execute(
-        select(ROW.tenant, ROW.outcome, func.count().label("many"))
-        .where(ROW.began_at >= since)
-        .group_by(ROW.tenant, ROW.outcome)
-    )
-    return {(row.tenant, row.outcome): row.many for row in rows}
 
 
 def forget_person(connection: Connection, tenant: str, user_id: str) -> int:

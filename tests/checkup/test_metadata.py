@@ -55,7 +55,7 @@ def said(report: Report) -> list[tuple[str, str]]:
 async def test_what_is_in_use_is_good(looking: Looking, published: Site) -> None:
     await take(looking)
     report = await looking.acme()
-    assert (report.level, report.looked.now, said(report)) == ("good", "in use", [])
+    assert (report.level, report.metadata.now, said(report)) == ("good", "in use", [])
     assert report.fields["metadata"]["now"] == "in use"
     assert report.fields["metadata"]["age_seconds"] < 60
 
@@ -73,7 +73,7 @@ async def test_new_certificates_are_told(looking: Looking, published: Site) -> N
     published.says(document("new"))
     report = await looking.acme()
     [(level, says)] = said(report)
-    assert (report.looked.now, level) == ("newer", "attention")
+    assert (report.metadata.now, level) == ("newer", "attention")
     assert "has other certificates than are in use" in says
     assert "kombo-bridge metadata refresh --tenant acme" in says
 
@@ -83,7 +83,7 @@ async def test_another_idp_is_told_with_what_to_do(looking: Looking, published: 
     published.says(document(entity_id="https://idp.other.example/"))
     report = await looking.acme()
     [(level, says)] = said(report)
-    assert (report.looked.now, level) == ("another IdP", "broken")
+    assert (report.metadata.now, level) == ("another IdP", "broken")
     assert "https://idp.other.example/" in says
     assert "kombo-bridge metadata accept acme" in says
 
@@ -93,7 +93,7 @@ async def test_a_site_that_is_gone_shuts_nobody_out_at_once(looking: Looking, pu
     published.answers.clear()
     report = await looking.acme()
     [(level, says)] = said(report)
-    assert (report.looked.now, level) == ("fails", "attention")
+    assert (report.metadata.now, level) == ("fails", "attention")
     assert "HTTP 404" in says
 
 
@@ -106,15 +106,15 @@ async def test_a_page_in_its_place_is_no_metadata(looking: Looking, published: S
 
 async def test_metadata_that_is_yet_to_come(looking: Looking, published: Site) -> None:
     report = await looking.acme()
-    assert (report.tenant, report.looked.now, report.level) == (None, "newer", "attention")
+    assert (report.tenant, report.metadata.now, report.level) == (None, "newer", "attention")
     assert [level for level, _ in said(report)] == ["attention", "attention"]
     published.answers.clear()
     report = await looking.acme()
-    assert (report.looked.now, report.level) == ("fails", "broken")
+    assert (report.metadata.now, report.level) == ("fails", "broken")
 
 
 async def test_a_file_is_as_old_as_it_is(looking: Looking, tmp_path: Path) -> None:
     report = await looking.acme()
-    assert report.looked.now is None
-    assert report.looked.age_ms is not None
-    assert report.looked.age_ms < 3600_000
+    assert report.metadata.now is None
+    assert report.metadata.age_ms is not None
+    assert report.metadata.age_ms < 3600_000

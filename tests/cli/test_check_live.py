@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 from bridge.simulator import seed
@@ -13,20 +12,10 @@ from bridge.store.engine import Store
 from bridge.store.migrate import migrate
 from tests.support.deployment import SECRET
 from tests.support.rooms import Rooms
+from tests.support.terminal import Said
 
 
-@dataclass
-class Done:
-    code: int
-    out: str
-    err: str
-
-    @property
-    def lines(self) -> list[str]:
-        return self.out.splitlines()
-
-
-async def check(rooms: Rooms, *arguments: str) -> Done:
+async def check(rooms: Rooms, *arguments: str) -> Said:
     """With the files as they are now; nothing that it says has a key, a secret or a traceback in it."""
     command = [sys.executable, "-m", "bridge", "check", *arguments, "--config", str(rooms.deployment.path)]
     process = await asyncio.create_subprocess_exec(
@@ -35,7 +24,7 @@ async def check(rooms: Rooms, *arguments: str) -> Done:
     out, err = (part.decode() for part in await asyncio.wait_for(process.communicate(), 60))
     for secret in (seed.API_KEY, SECRET, "Traceback"):
         assert secret not in out + err
-    return Done(process.returncode or 0, out, err)
+    return Said(process.returncode or 0, out, err)
 
 
 async def test_a_deployment_where_all_is_good(rooms: Rooms) -> None:

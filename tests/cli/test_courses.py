@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -22,6 +21,7 @@ from bridge.simulator.world import World
 from bridge.store import courses
 from bridge.store.engine import Store
 from tests.support.deployment import Deployment
+from tests.support.terminal import Said
 
 CATALOGUE = """
 courses:
@@ -29,17 +29,6 @@ courses:
   - {origin_id: code-of-conduct, title: Code of Conduct}
 """
 DEADLINE = 60
-
-
-@dataclass
-class Done:
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
 
 
 @dataclass
@@ -62,12 +51,12 @@ class Office:
             stderr=asyncio.subprocess.PIPE,
         )
 
-    async def run(self, *arguments: str) -> Done:
+    async def run(self, *arguments: str) -> Said:
         return await self.end(await self.begin(*arguments))
 
-    async def end(self, process: asyncio.subprocess.Process) -> Done:
+    async def end(self, process: asyncio.subprocess.Process) -> Said:
         out, err = await asyncio.wait_for(process.communicate(), DEADLINE)
-        return Done(process.returncode or 0, out.decode(), err.decode())
+        return Said(process.returncode or 0, out.decode(), err.decode())
 
     async def until(self, happened: Callable[[], bool]) -> None:
         async with asyncio.timeout(DEADLINE):

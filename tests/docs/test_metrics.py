@@ -13,10 +13,10 @@ import yaml
 
 from bridge.errors import Code
 from bridge.metrics import Metrics
-from bridge.metrics.launches import STEPS
 from bridge.proxy.recorder import LAYOUT, WHOSE
 from bridge.settings.model import Tier
 from bridge.store.engine import Store
+from bridge.store.funnel import STEPS
 from bridge.tallies import Tallies
 from tests.support.deployment import Deployment
 from tests.support.keys import held_keys

@@ -57,6 +57,18 @@ def verified(desk: Desk) -> Assertion:
     return verify(response, expectation(tenant, "_asked", tenant.party.acs, HeldKeys()), now=datetime.now(UTC))
 
 
+async def refused_with(desk: Desk, *attributes: Attribute) -> None:
+    """The response passes, says this of the person, and nobody is found by it."""
+    launches, tenant = service(desk), desk.tenant("acme")
+    assertion = replace(verified(desk), attributes=attributes)
+    trail = launches.begin(tenant, "link", "/courses/a", now_ms(), now_ms())
+    launches.verified(trail, assertion)
+    with pytest.raises(Refusal) as caught:
+        await Resolver(desk.store, NOBODY).resolve(assertion, tenant, trail.tried)
+    launches.refused(trail, caught.value)
+    await launches.write()
+
+
 async def last(desk: Desk, seal: Seal | None = SEAL, course: str | None = None) -> Explanation:
     [record, *_] = await desk.store.read(lambda c: history.recent(c, Filter(), 1))
     return await explain_record(record, desk.configuration, Copy(desk.store), seal, course)
@@ -107,15 +119,7 @@ async def test_a_value_that_was_found_by_its_friendly_name(desk: Desk) -> None:
     """It is looked for again under the name that the tenant's file has."""
     desk.load({"acme": {"identity": [{"attribute": "lms_user_id"}]}})
     await desk.fill(desk.tenant("acme").integration_id, {"people": people("wids")})
-    launches, tenant = service(desk), desk.tenant("acme")
-    attribute = Attribute("urn:oid:1.2.3", "lms_user_id", ("nobody",))
-    assertion = replace(verified(desk), attributes=(attribute,))
-    trail = launches.begin(tenant, "link", "/courses/a", now_ms(), now_ms())
-    launches.verified(trail, assertion)
-    with pytest.raises(Refusal) as caught:
-        await Resolver(desk.store, NOBODY).resolve(assertion, tenant, trail.tried)
-    launches.refused(trail, caught.value)
-    await launches.write()
+    await refused_with(desk, Attribute("urn:oid:1.2.3", "lms_user_id", ("nobody",)))
     told = await last(desk)
     assert "the identifier (attribute) matches no Kombo user" in told.reason
     assert [(each.source, each.value, each.result) for each in told.identifiers] == [
@@ -127,15 +131,7 @@ async def test_of_two_values_neither_is_taken(desk: Desk) -> None:
     """Though the one that was kept under that name is somebody's."""
     desk.load({"acme": {"identity": [{"attribute": "id"}]}})
     await desk.fill(desk.tenant("acme").integration_id, {"people": people("wids")})
-    launches, tenant = service(desk), desk.tenant("acme")
-    both = (Attribute("id", None, (WID,)), Attribute("id", None, ("other",)))
-    assertion = replace(verified(desk), attributes=both)
-    trail = launches.begin(tenant, "link", "/courses/a", now_ms(), now_ms())
-    launches.verified(trail, assertion)
-    with pytest.raises(Refusal) as caught:
-        await Resolver(desk.store, NOBODY).resolve(assertion, tenant, trail.tried)
-    launches.refused(trail, caught.value)
-    await launches.write()
+    await refused_with(desk, Attribute("id", None, (WID,)), Attribute("id", None, ("other",)))
     told = await last(desk)
     assert (told.passes, told.change and told.change.case) == (False, "several_values")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bridge.explain.cases.failed import Cases, Failed
 from bridge.explain.change import Change
+from bridge.printable import capitalized
 
 _STATUS = "urn:oasis:names:tc:SAML:2.0:status:"
 _MEANINGS = {
@@ -60,7 +61,7 @@ def no_response(failed: Failed) -> Change:
     return Change(
         "no_response",
         "idp",
-        f"{failed.reason[:1].upper()}{failed.reason[1:]}. What came is no SAML 2.0 response by HTTP-POST.{saved}",
+        f"{capitalized(failed.reason)}. What came is no SAML 2.0 response by HTTP-POST.{saved}",
     )
 
 
@@ -104,7 +105,7 @@ def name_id(failed: Failed) -> Change:
     return Change(
         "name_id_unusable",
         "idp",
-        f"{failed.reason[:1].upper()}{failed.reason[1:]}. Let the customer's IT map another field to the NameID.",
+        f"{capitalized(failed.reason)}. Let the customer's IT map another field to the NameID.",
     )
 
 
@@ -113,7 +114,7 @@ def profile(failed: Failed) -> Change:
     return Change(
         "not_the_profile",
         "idp",
-        f"{failed.reason[:1].upper()}{failed.reason[1:]}. The rule is `{failed.check}` in docs/saml.md, which says"
+        f"{capitalized(failed.reason)}. The rule is `{failed.check}` in docs/saml.md, which says"
         " where it comes from. Let the customer's IT set the application up as SAML 2.0 Web Browser SSO, with our"
         " metadata:"
         f"\n  {failed.metadata_url}",

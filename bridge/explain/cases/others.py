@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from bridge.errors import Code
 from bridge.explain.change import Change, Side
+from bridge.printable import capitalized
 
 _SAID: Mapping[Code, tuple[Side, str]] = {
     Code.LOGIN_REQUIRED: (
@@ -109,4 +110,4 @@ def change_of(code: Code, reason: str) -> Change | None:
     if code not in _SAID:
         return None
     side, said = _SAID[code]
-    return Change(str(code), side, f"{reason[:1].upper()}{reason[1:]}. {said}" if reason else said)
+    return Change(str(code), side, f"{capitalized(reason)}. {said}" if reason else said)

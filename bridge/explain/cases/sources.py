@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from bridge.explain.cases.failed import listed, quoted
 from bridge.explain.cases.unfound import Unfound, name_of
 from bridge.explain.change import Change
+from bridge.printable import capitalized
 from bridge.saml.model import NameId
 from bridge.settings.model import IdentityEntry
 
@@ -106,7 +107,7 @@ async def several_values(unfound: Unfound) -> Change | None:
     return Change(
         "several_values" if "different values" in tried.reason else "unreadable_value",
         "idp",
-        f"{tried.reason[:1].upper()}{tried.reason[1:]}. Which one is the learner's is not for the bridge to guess: let"
+        f"{capitalized(tried.reason)}. Which one is the learner's is not for the bridge to guess: let"
         f" the customer's IT send exactly one plain value in {name_of(tried.entry)}.",
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bridge.directory.freshness import freshness
+from bridge.directory.standing import ACTIVE, COMPLETED
 from bridge.explain.cases.sources import another_source
 from bridge.explain.cases.unfound import Unfound, name_of
 from bridge.explain.change import Change
@@ -150,9 +151,9 @@ def _kombo_says(standing: Standing | None) -> str:
     if standing is None:
         return ""
     said = ""
-    if standing.status and standing.status != "ACTIVE":
+    if standing.status and standing.status != ACTIVE:
         said += f" Kombo says that the integration is {printable(standing.status)}."
-    if standing.setup_status and standing.setup_status != "COMPLETED":
+    if standing.setup_status and standing.setup_status != COMPLETED:
         said += f" Kombo says that its setup is {printable(standing.setup_status)}."
     if standing.held_at and not standing.confirmed_at:
         said += f" A sync that would lose {standing.held} of {standing.held_of} people is held."

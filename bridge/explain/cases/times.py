@@ -6,6 +6,8 @@ from datetime import datetime, timedelta
 
 from bridge.explain.cases.failed import Cases, Failed
 from bridge.explain.change import Change, Write
+from bridge.moments import span
+from bridge.printable import capitalized
 from bridge.saml.rules import MAX_AGE, UNSIGNED
 from bridge.settings.measures import MAX_CLOCK_SKEW
 
@@ -25,14 +27,14 @@ def clock_ahead(failed: Failed) -> Change | None:
         return Change(
             "clock_ahead",
             "idp",
-            f"By the time on it, which nobody has signed, the response was issued {length(offset)} after it came. If"
+            f"By the time on it, which nobody has signed, the response was issued {span(offset)} after it came. If"
             f" that happens at each login, the IdP's clock is ahead of ours by as much. {right}",
         )
     return Change(
         "clock_ahead",
         "idp",
-        f"The IdP's clock is at least {length(offset)} ahead of ours, and `saml.clock_skew` allows"
-        f" {length(failed.tenant.saml.clock_skew)}. {right}{_meanwhile(offset)}",
+        f"The IdP's clock is at least {span(offset)} ahead of ours, and `saml.clock_skew` allows"
+        f" {span(failed.tenant.saml.clock_skew)}. {right}{_meanwhile(offset)}",
         _raised(failed, offset),
     )
 
@@ -44,7 +46,7 @@ def too_old(failed: Failed) -> Change | None:
     return Change(
         "too_old",
         "nobody",
-        f"The response was issued {length(-offset)} before it came: it was sent again, or kept back, by a browser's"
+        f"The response was issued {span(-offset)} before it came: it was sent again, or kept back, by a browser's"
         " history for example. The learner only has to open the link again. Should that happen at every login, the"
         " IdP's clock is behind by as much.",
     )
@@ -58,7 +60,7 @@ def clock_behind(failed: Failed) -> Change | None:
     return Change(
         "late_or_clock_behind",
         "idp",
-        f"By the IdP's clock the response was issued {length(-offset)} before it came, and by then its time was over."
+        f"By the IdP's clock the response was issued {span(-offset)} before it came, and by then its time was over."
         " If that happens at each login, the IdP's clock is behind: let the customer's IT synchronise it by NTP, or let"
         " assertions be valid for five minutes; if once only, the learner took that long, and opens the link again."
         f"{_meanwhile(-offset)}",
@@ -70,7 +72,7 @@ def contradictory(failed: Failed) -> Change:
     return Change(
         "times_contradict",
         "idp",
-        f"{failed.reason[:1].upper()}{failed.reason[1:]}. The times in it contradict each other even as of the moment"
+        f"{capitalized(failed.reason)}. The times in it contradict each other even as of the moment"
         " at which it says that it was issued. Let the customer's IT look at how long its IdP lets assertions be valid,"
         " and synchronise the clocks of all its servers.",
     )
@@ -80,19 +82,10 @@ def session_over(failed: Failed) -> Change:
     return Change(
         "session_over",
         "idp",
-        f"{failed.reason[:1].upper()}{failed.reason[1:]}. The IdP answered from a session of its own that it calls"
+        f"{capitalized(failed.reason)}. The IdP answered from a session of its own that it calls"
         " over: the learner signs out there and in again. Should it happen to everybody, let the customer's IT look at"
         " SessionNotOnOrAfter, or the IdP's clock.",
     )
-
-
-def length(span: timedelta) -> str:
-    """A time span as people would say it."""
-    seconds = round(abs(span) / SECOND)
-    for unit, size in (("days", 24 * 3600), ("h", 3600), ("min", 60)):
-        if seconds >= 2 * size:
-            return f"{seconds // size} {unit}"
-    return f"{seconds} s"
 
 
 def _offset(failed: Failed) -> timedelta | None:
@@ -108,7 +101,7 @@ def _offset(failed: Failed) -> timedelta | None:
 
 def _meanwhile(offset: timedelta) -> str:
     if offset > MAX_CLOCK_SKEW:
-        return f" No `saml.clock_skew` helps: it is at most {length(MAX_CLOCK_SKEW)}."
+        return f" No `saml.clock_skew` helps: it is at most {span(MAX_CLOCK_SKEW)}."
     return " Until then, what stands below lets them in."
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bridge.explain.cases.failed import Cases, Failed
 from bridge.explain.change import Change
+from bridge.printable import capitalized
 from bridge.saml.fingerprints import of_certificate
 from bridge.saml.keys import certificate_end
 from bridge.settings.files import shown
@@ -194,7 +195,7 @@ def key_kept_elsewhere(failed: Failed) -> Change:
     return Change(
         "encryption_refused",
         "idp",
-        f"{failed.reason[:1].upper()}{failed.reason[1:]}. Let the customer's IT change how its IdP encrypts assertions,"
+        f"{capitalized(failed.reason)}. Let the customer's IT change how its IdP encrypts assertions,"
         " or switch that off; TLS protects them as well.",
     )
 

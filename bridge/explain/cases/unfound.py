@@ -84,12 +84,12 @@ class Unfound:
     @property
     def last(self) -> Tried | None:
         """What was tried last, with its value: that decided."""
-        return next((tried for tried in reversed(self.tried) if tried.value is not None), None)
+        return decisive(self.tried)
 
     @property
     def value(self) -> str | None:
         """What of the last value counts; None where there is none, or `extract` does not match it."""
-        return extracted(self.last.entry, self.last.value) if self.last and self.last.value is not None else None
+        return value_of(self.last)
 
     @property
     def integration(self) -> str:
@@ -194,6 +194,15 @@ class Unfound:
 
 
 Case = Callable[[Unfound], Awaitable[Change | None]]
+
+
+def decisive(tried: Sequence[Tried]) -> Tried | None:
+    return next((each for each in reversed(tried) if each.value is not None), None)
+
+
+def value_of(tried: Tried | None) -> str | None:
+    """What of the value counts; None where there is none, or `extract` does not match it."""
+    return extracted(tried.entry, tried.value) if tried and tried.value is not None else None
 
 
 def is_address(value: str) -> bool:
