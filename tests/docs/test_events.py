@@ -160,7 +160,7 @@ def test_an_event_has_the_levels_and_members_that_are_documented(name: str) -> N
     assert CODE[name] == DOCS.get(name)
 
 
-@pytest.mark.parametrize("name", [*CODE, *BY_HAND])
+@pytest.mark.parametrize("name", [*CODE, *sorted(BY_HAND)])
 def test_a_name_says_what_of_whom_has_happened(name: str) -> None:
     """Nouns, perhaps `not`, and the past of a verb."""
     *nouns, verb = name.split("_")
