@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 
 from bridge.checkup.findings import LEVELS, Finding, Level, of_broken, of_endings, of_tenant, oldest
-from bridge.checkup.seen import Seen
+from bridge.checkup.snapshot import Snapshot
 from bridge.directory.freshness import Freshness, freshness
 from bridge.errors import Code
 from bridge.keys.expiry import Ending, Expiry, endings
@@ -56,7 +56,7 @@ class Service:
     refusals of whom no tenant is known.
     """
 
-    seen: Seen
+    snapshot: Snapshot
     bridge: str
     python: str
     workers: int
@@ -72,40 +72,42 @@ Ends = Mapping[str | None, Sequence[Ending]]
 """What ends, by tenant; None for what is the deployment's."""
 
 
-def ends_of(configuration: Configuration, seen: Seen) -> Ends:
+def ends_of(configuration: Configuration, snapshot: Snapshot) -> Ends:
     found: dict[str | None, list[Ending]] = {}
-    for ending in endings(configuration, seen.keys, seen.metadata.values()):
+    for ending in endings(configuration, snapshot.keys, snapshot.metadata.values()):
         found.setdefault(ending.tenant, []).append(ending)
     return found
 
 
-def glances(configuration: Configuration, seen: Seen, ends: Ends) -> list[Glance]:
+def glances(configuration: Configuration, snapshot: Snapshot, ends: Ends) -> list[Glance]:
     """All of them, what is worst first."""
-    refused = refusals(seen.today)
+    refused = refusals(snapshot.today)
     slugs = (*configuration.tenants, *configuration.broken)
-    found = [_glance(configuration, slug, seen, ends.get(slug, ()), refused.get(slug, ())) for slug in slugs]
+    found = [_glance(configuration, slug, snapshot, ends.get(slug, ()), refused.get(slug, ())) for slug in slugs]
     return sorted(found, key=lambda glance: (LEVELS.index(glance.level), glance.slug))
 
 
-def glance_of(configuration: Configuration, slug: str, seen: Seen, ends: Ends) -> Glance:
+def glance_of(configuration: Configuration, slug: str, snapshot: Snapshot, ends: Ends) -> Glance:
     """That of one tenant."""
-    return _glance(configuration, slug, seen, ends.get(slug, ()), refusals(seen.today).get(slug, ()))
+    return _glance(configuration, slug, snapshot, ends.get(slug, ()), refusals(snapshot.today).get(slug, ()))
 
 
-def service(configuration: Configuration, seen: Seen, ends: Ends, all: Sequence[Glance], workers: int) -> Service:
-    findings = of_endings(ends.get(None, ()), seen)
-    if not seen.reachable:
+def service(
+    configuration: Configuration, snapshot: Snapshot, ends: Ends, all: Sequence[Glance], workers: int
+) -> Service:
+    findings = of_endings(ends.get(None, ()), snapshot)
+    if not snapshot.reachable:
         findings.insert(0, Finding("broken", "The state cannot be read: nobody can sign in. The log says why."))
     return Service(
-        seen,
+        snapshot,
         version("kombo-bridge"),
         platform.python_version(),
         workers,
         configuration.generation,
         Counter(glance.fresh for glance in all if glance.tenant),
-        max((standing.heard_at or 0 for standing in seen.standings.values()), default=0) or None,
+        max((standing.heard_at or 0 for standing in snapshot.standings.values()), default=0) or None,
         Counter(glance.level for glance in all),
-        refusals(seen.today).get("", ()),
+        refusals(snapshot.today).get("", ()),
         findings,
     )
 
@@ -120,17 +122,21 @@ def refusals(counted: Mapping[tuple[str, str], int]) -> dict[str, list[tuple[str
 
 
 def _glance(
-    configuration: Configuration, slug: str, seen: Seen, ends: Sequence[Ending], refused: Sequence[tuple[str, int]]
+    configuration: Configuration,
+    slug: str,
+    snapshot: Snapshot,
+    ends: Sequence[Ending],
+    refused: Sequence[tuple[str, int]],
 ) -> Glance:
-    waiting, gave_up = (seen.outbox.get((slug, state)) for state in ("waiting", "dead"))
+    waiting, gave_up = (snapshot.outbox.get((slug, state)) for state in ("waiting", "dead"))
     glance = Glance(
         slug,
         slug,
         (),
-        asked=seen.today.get((slug, "asked"), 0),
-        forwarded=seen.today.get((slug, FORWARDED), 0),
-        signed_in=seen.week.get((slug, "signed_in"), 0),
-        matched=seen.week.get((slug, "matched"), 0),
+        asked=snapshot.today.get((slug, "asked"), 0),
+        forwarded=snapshot.today.get((slug, FORWARDED), 0),
+        signed_in=snapshot.week.get((slug, "signed_in"), 0),
+        matched=snapshot.week.get((slug, "matched"), 0),
         refused=refused,
         waiting=waiting.entries if waiting else 0,
         gave_up=gave_up.entries if gave_up else 0,
@@ -138,12 +144,12 @@ def _glance(
     tenant = configuration.tenants.get(slug)
     if tenant is None:
         return replace(glance, findings=of_broken(configuration.broken[slug]))
-    _, known_at = oldest(tenant, seen)
-    certificates = [end.days_left(seen.at) for end in ends if isinstance(end, Expiry) and end.key is None]
+    _, known_at = oldest(tenant, snapshot)
+    certificates = [end.days_left(snapshot.at) for end in ends if isinstance(end, Expiry) and end.key is None]
     return replace(
         glance,
         name=tenant.name,
-        findings=of_tenant(tenant, seen, configuration.outdated.get(slug), ends),
+        findings=of_tenant(tenant, snapshot, configuration.outdated.get(slug), ends),
         tenant=tenant,
         known_at=known_at,
         fresh=freshness(tenant, known_at),

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from bridge.admin.glances import Glance, Service, ends_of, glances, service
 from bridge.admin.launches import number
 from bridge.checkup.findings import LEVELS
-from bridge.checkup.seen import Seen
+from bridge.checkup.snapshot import Snapshot
 from bridge.settings.model import Configuration
 from bridge.store import launches
 
@@ -41,14 +41,14 @@ class Overview:
 
 def overview(
     configuration: Configuration,
-    seen: Seen,
+    snapshot: Snapshot,
     workers: int,
     query: Mapping[str, str],
     connection: Connection | None = None,
 ) -> Overview:
     """Without a connection, nobody knows of a last good launch."""
-    ends = ends_of(configuration, seen)
-    all = glances(configuration, seen, ends)
+    ends = ends_of(configuration, snapshot)
+    all = glances(configuration, snapshot, ends)
     level, text = query.get("level", ""), query.get("q", "").strip()[:LONGEST_TEXT]
     level = level if level in LEVELS else ""
     found = [each for each in all if level in ("", each.level) and _names(each, text)]
@@ -56,7 +56,7 @@ def overview(
     page = min(number(query.get("page"), pages) or 1, pages)
     shown = found[(page - 1) * ON_A_PAGE : page * ON_A_PAGE]
     last_good = launches.last_good_of(connection, [each.slug for each in shown]) if connection else {}
-    told = service(configuration, seen, ends, all, workers)
+    told = service(configuration, snapshot, ends, all, workers)
     return Overview(told, shown, last_good, len(all), len(found), level, text, page, pages)
 
 

@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bridge.checkup.seen import Seen
+from bridge.checkup.snapshot import Snapshot
 from bridge.directory.freshness import MISSED_SYNCS, Freshness, freshness
 from bridge.gate.misses import FEWEST, quantile
 from bridge.settings.model import Tenant
@@ -63,15 +63,15 @@ class Delays:
         return len(self.points) < FEWEST
 
 
-def ages(tenant: Tenant, seen: Seen) -> Ages:
+def ages(tenant: Tenant, snapshot: Snapshot) -> Ages:
     """Of each model, and of what Kombo itself has."""
     every, stale = length_ms(tenant.kombo.sync_every), length_ms(tenant.kombo.stale_for)
     fresh = MISSED_SYNCS * every
     end = max(stale, fresh) * 2
-    passes, known = seen.passes.get(tenant.integration_id, {}), seen.ages(tenant.integration_id)
+    passes, known = snapshot.passes.get(tenant.integration_id, {}), snapshot.ages(tenant.integration_id)
 
     def age(name: str, moment: int | None, progress: Progress | None = None) -> Age:
-        ms = None if not moment else max(seen.now - moment, 0)
+        ms = None if not moment else max(snapshot.now - moment, 0)
         return Age(name, ms, _on_scale(end if ms is None else ms, end), freshness(tenant, moment or 0), progress)
 
     rows = [age(model, known.read_at.get(model), passes.get(model)) for model in MODELS]

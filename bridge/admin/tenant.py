@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from bridge.admin import pictures
 from bridge.admin.glances import CODES, Glance, ends_of, glance_of, refusals
 from bridge.admin.launches import Shown, shown
-from bridge.checkup.seen import Seen, day_of, see
+from bridge.checkup.snapshot import Snapshot, day_of, take
 from bridge.gate.misses import RECENT
 from bridge.launches import history
 from bridge.settings.model import Configuration
@@ -31,7 +31,7 @@ DRIFTS = 12
 class Kept:
     """What the state has of one tenant, beside what it has of all."""
 
-    seen: Seen
+    snapshot: Snapshot
     funnel: Mapping[tuple[str, str], int]
     launches: Sequence[history.Record]
     last_good: int | None
@@ -42,7 +42,7 @@ class Kept:
 def keep(connection: Connection, slug: str, now: int) -> Kept:
     """All of it in one transaction; no list is longer than what is shown of it."""
     return Kept(
-        see(connection, now),
+        take(connection, now),
         funnel.of_tenant(connection, slug, day_of(now, DAYS - 1)),
         history.recent(connection, Filter(tenant=slug), LAUNCHES),
         launches.last_good_of(connection, [slug]).get(slug),
@@ -69,16 +69,16 @@ class Story:
 
     @classmethod
     def of(cls, configuration: Configuration, slug: str, kept: Kept) -> Story:
-        ends = ends_of(configuration, kept.seen)
-        return cls(glance_of(configuration, slug, kept.seen, ends), kept)
+        ends = ends_of(configuration, kept.snapshot)
+        return cls(glance_of(configuration, slug, kept.snapshot, ends), kept)
 
     @cached_property
     def ages(self) -> pictures.Ages | None:
-        return pictures.ages(self.glance.tenant, self.kept.seen) if self.glance.tenant else None
+        return pictures.ages(self.glance.tenant, self.kept.snapshot) if self.glance.tenant else None
 
     @cached_property
     def delays(self) -> pictures.Delays:
-        return pictures.delays(self.kept.misses, self.kept.seen.now, RECENT.days)
+        return pictures.delays(self.kept.misses, self.kept.snapshot.now, RECENT.days)
 
     @cached_property
     def missed(self) -> Mapping[Kind, int]:
@@ -88,7 +88,7 @@ class Story:
     @cached_property
     def days(self) -> Sequence[Day]:
         """The latest first."""
-        return [self._day(day_of(self.kept.seen.now, ago)) for ago in range(DAYS)]
+        return [self._day(day_of(self.kept.snapshot.now, ago)) for ago in range(DAYS)]
 
     @cached_property
     def total(self) -> Day:
@@ -103,7 +103,7 @@ class Story:
     @cached_property
     def refused(self) -> Sequence[tuple[str, int, int]]:
         """By code: how often today, and in all of these days; the most first."""
-        today, summed = day_of(self.kept.seen.now), dict[tuple[str, str], int]()
+        today, summed = day_of(self.kept.snapshot.now), dict[tuple[str, str], int]()
         for (_, what), many in self.kept.funnel.items():
             summed["", what] = summed.get(("", what), 0) + many
         return [(code, self.kept.funnel.get((today, code), 0), many) for code, many in refusals(summed).get("", ())]

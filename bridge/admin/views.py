@@ -22,7 +22,7 @@ from bridge.admin.remedies import remedies
 from bridge.admin.tenant import DAYS, STEPS, Story, keep
 from bridge.admin.whys import why
 from bridge.checkup.findings import LATE, LEVELS
-from bridge.checkup.seen import Seen, see
+from bridge.checkup.snapshot import Snapshot, take
 from bridge.errors import BridgeError, StateError
 from bridge.front.refusals import redirect
 from bridge.kombo.meanings import meaning
@@ -62,10 +62,10 @@ class Views:
         configuration, now, workers = self._current(), now_ms(), self._workers()
         try:
             told = await self._reader.read(
-                lambda connection: overview(configuration, see(connection, now), workers, query, connection)
+                lambda connection: overview(configuration, take(connection, now), workers, query, connection)
             )
         except StateError:
-            told = await asyncio.to_thread(overview, configuration, Seen(now), workers, query)
+            told = await asyncio.to_thread(overview, configuration, Snapshot(now), workers, query)
         return await _page("overview", query, told=told, levels=LEVELS)
 
     async def tenant(self, request: Request, query: Query) -> Response:
@@ -139,9 +139,9 @@ class Views:
 
     async def keys(self, _: Request, query: Query) -> Response:
         configuration, now = self._current(), now_ms()
-        seen = await self._reader.read(partial(see, now=now))
-        ends = await asyncio.to_thread(ends_of, configuration, seen)
-        own, theirs = held.own(seen), held.theirs(ends, seen)
+        snapshot = await self._reader.read(partial(take, now=now))
+        ends = await asyncio.to_thread(ends_of, configuration, snapshot)
+        own, theirs = held.own(snapshot), held.theirs(ends, snapshot)
         return await _page("keys", query, now=now, own=own, theirs=theirs, most=held.MOST)
 
     async def refusals(self, _: Request, query: Query) -> Response:

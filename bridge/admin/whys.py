@@ -14,7 +14,7 @@ from bridge.explain.explanation import Explanation
 from bridge.explain.records import explain_record
 from bridge.launches import history
 from bridge.launches.history import Record
-from bridge.launches.redaction import redacted
+from bridge.redaction import redacted
 from bridge.settings.model import Configuration
 from bridge.store.engine import Store
 from bridge.store.sealing import Seal

@@ -65,7 +65,7 @@ class Checkup:
 
     async def run(self, slugs: Collection[str]) -> Result:
         """Look at these tenants; a slug that there is no file of is not looked at."""
-        for end in endings(self._configuration, self._known.seen.keys, self._known.seen.metadata.values()):
+        for end in endings(self._configuration, self._known.snapshot.keys, self._known.snapshot.metadata.values()):
             self._ends.setdefault(end.tenant, []).append(end)
         broken, tenants = self._configuration.broken, self._configuration.tenants
         known = sorted(slug for slug in slugs if slug in tenants or slug in broken)
@@ -87,14 +87,14 @@ class Checkup:
         return replace(report, findings=[Finding("broken", says)])
 
     async def _of(self, report: Report, tenant: Tenant) -> Report:
-        configuration, seen = self._configuration, self._known.seen
+        configuration, snapshot = self._configuration, self._known.snapshot
         pushed = tenant.integration_id in self._known.pushed
         needed = needs(configuration.service, tenant, pushed=pushed)
         answer, found = await asyncio.gather(self._ask(tenant, needed), self._look(tenant))
         past = replace(
-            seen,
-            standings=_unsaid(seen.standings.get(tenant.integration_id), answer),
-            metadata={} if found.now else seen.metadata,
+            snapshot,
+            standings=_unsaid(snapshot.standings.get(tenant.integration_id), answer),
+            metadata={} if found.now else snapshot.metadata,
         )
         outdated = configuration.broken.get(tenant.slug)
         findings = [*answer.findings, *found.findings, *of_tenant(tenant, past, outdated, _own(report.ends, tenant))]
@@ -132,12 +132,12 @@ class Checkup:
             return await self._of_url(source, tenant)
         if isinstance(tenant.saml.metadata, str):
             return Metadata()
-        return await metadata.of_file(tenant.saml.metadata, self._known.seen.now)
+        return await metadata.of_file(tenant.saml.metadata, self._known.snapshot.now)
 
     async def _of_url(self, source: MetadataUrl, tenant: Tenant | None) -> Metadata:
-        kept = self._known.seen.metadata.get(Key(source.slug, source.url))
+        kept = self._known.snapshot.metadata.get(Key(source.slug, source.url))
         in_use = tenant.provider if tenant else None
-        return await metadata.of_url(self._fetcher, source, kept, in_use, self._known.seen.now)
+        return await metadata.of_url(self._fetcher, source, kept, in_use, self._known.snapshot.now)
 
     def _ends_of(self, tenant: Tenant | None) -> list[Ending]:
         """With the deployment's, where this tenant's IdP is shown those."""
@@ -147,7 +147,7 @@ class Checkup:
 
     def _of_all(self) -> list[Finding]:
         found = [Finding("broken", f"The state cannot be looked into: {self._trouble}.")] if self._trouble else []
-        return [*found, *of_endings(self._ends.get(None, ()), self._known.seen)]
+        return [*found, *of_endings(self._ends.get(None, ()), self._known.snapshot)]
 
     def _never_forwarded(self, report: Report) -> list[Finding]:
         matched = report.counted("matched")

@@ -1,7 +1,7 @@
 """What is not as it should be with a tenant, and what to do about it.
 
 `broken` shuts learners out, or will within days if nobody does anything; `attention` does not yet. Everything is judged
-by the settings and by one look into the state (`bridge.checkup.seen`).
+by the settings and by one look into the state (`bridge.checkup.snapshot`).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
 
-from bridge.checkup.seen import Seen
+from bridge.checkup.snapshot import Snapshot
 from bridge.directory import standing as kombo
 from bridge.directory.freshness import freshness
 from bridge.errors import Code, Problem, SettingsError
@@ -58,23 +58,25 @@ def of_broken(error: SettingsError) -> list[Finding]:
     return _problems(error, "broken", "Its file is not valid: nobody can sign in.")
 
 
-def of_tenant(tenant: Tenant, seen: Seen, outdated: SettingsError | None, ends: Sequence[Ending]) -> list[Finding]:
+def of_tenant(
+    tenant: Tenant, snapshot: Snapshot, outdated: SettingsError | None, ends: Sequence[Ending]
+) -> list[Finding]:
     """Of one that serves, the worst first. `ends` are those of its certificates and metadata."""
-    found = [*_file(outdated), *of_endings(ends, seen)]
-    if seen.reachable:
-        found += [*_data(tenant, seen), *_integration(tenant, seen), *_metadata(tenant, seen)]
-        found += [*_launches(tenant, seen), *_writes(tenant, seen), *_clock(tenant, seen)]
+    found = [*_file(outdated), *of_endings(ends, snapshot)]
+    if snapshot.reachable:
+        found += [*_data(tenant, snapshot), *_integration(tenant, snapshot), *_metadata(tenant, snapshot)]
+        found += [*_launches(tenant, snapshot), *_writes(tenant, snapshot), *_clock(tenant, snapshot)]
     return sorted(found, key=lambda finding: LEVELS.index(finding.level))
 
 
-def of_endings(ends: Sequence[Ending], seen: Seen) -> list[Finding]:
+def of_endings(ends: Sequence[Ending], snapshot: Snapshot) -> list[Finding]:
     """Of certificates and metadata that are about to end."""
     found = []
     for end in ends:
-        threshold = end.threshold(seen.at)
+        threshold = end.threshold(snapshot.at)
         if threshold is not None:
             closes = isinstance(end, MetadataEnd) and threshold < max(THRESHOLDS)
-            warning = end.warning(seen.at)
+            warning = end.warning(snapshot.at)
             found.append(Finding("broken" if closes else "attention", f"{capitalized(warning)}."))
     return found
 
@@ -90,9 +92,9 @@ def of_integration(status: str | None, setup: str | None) -> list[Finding]:
     return []
 
 
-def oldest(tenant: Tenant, seen: Seen) -> tuple[Model, int]:
+def oldest(tenant: Tenant, snapshot: Snapshot) -> tuple[Model, int]:
     """The model that was known completely the longest ago, and as of which moment; 0: it was never read."""
-    ages = seen.ages(tenant.integration_id)
+    ages = snapshot.ages(tenant.integration_id)
     return min(((model, ages.of(model)) for model in MODELS), key=lambda each: each[1])
 
 
@@ -108,10 +110,10 @@ def _file(error: SettingsError | None) -> list[Finding]:
     return _problems(error, "attention", "Its file is not valid any more; the last good version serves.")
 
 
-def _data(tenant: Tenant, seen: Seen) -> Iterator[Finding]:
+def _data(tenant: Tenant, snapshot: Snapshot) -> Iterator[Finding]:
     """How old what is known of the people, courses and enrollments is."""
-    model, known_at = oldest(tenant, seen)
-    passes = seen.passes.get(tenant.integration_id, {})
+    model, known_at = oldest(tenant, snapshot)
+    passes = snapshot.passes.get(tenant.integration_id, {})
     failures = max((progress.failures or 0 for progress in passes.values()), default=0)
     failing = f" Reading them failed {failures} times in a row; the log says why (`sync_failed`)." if failures else ""
     read = f"`kombo-bridge sync --tenant {tenant.slug}` reads them, or says what is in the way."
@@ -120,7 +122,7 @@ def _data(tenant: Tenant, seen: Seen) -> Iterator[Finding]:
         says = f"Its {model} were never read completely: learners are asked for one by one. {read}{failing}"
         yield Finding(level, says)
         return
-    age = length(seen.now - known_at)
+    age = length(snapshot.now - known_at)
     fresh = freshness(tenant, known_at)
     if fresh == "too_old":
         limit = length(length_ms(tenant.kombo.stale_for))
@@ -131,14 +133,14 @@ def _data(tenant: Tenant, seen: Seen) -> Iterator[Finding]:
         yield Finding("attention", f"Its {model} are as of {age} ago.{missed} {read}")
 
 
-def _integration(tenant: Tenant, seen: Seen) -> Iterator[Finding]:
+def _integration(tenant: Tenant, snapshot: Snapshot) -> Iterator[Finding]:
     """What Kombo has said of the integration itself."""
-    standing = seen.standings.get(tenant.integration_id)
+    standing = snapshot.standings.get(tenant.integration_id)
     if standing is None:
         return
     yield from of_integration(standing.status, standing.setup_status)
     if standing.failing_at is not None:
-        since = length(seen.now - standing.failing_at)
+        since = length(snapshot.now - standing.failing_at)
         yield Finding("attention", f"Kombo's own syncs fail since {since} ago; its dashboard says why.")
     if standing.held:
         lost = f"{count(standing.held)} of {count(standing.held_of or 0)} people"
@@ -146,8 +148,8 @@ def _integration(tenant: Tenant, seen: Seen) -> Iterator[Finding]:
         yield Finding("attention", f"A sync would lose {lost}, and is held: mend the scope in Kombo, or `{confirm}`.")
 
 
-def _metadata(tenant: Tenant, seen: Seen) -> Iterator[Finding]:
-    kept = seen.metadata.get(Key(tenant.slug, str(tenant.saml.metadata)))
+def _metadata(tenant: Tenant, snapshot: Snapshot) -> Iterator[Finding]:
+    kept = snapshot.metadata.get(Key(tenant.slug, str(tenant.saml.metadata)))
     if kept and kept.held:
         accept = f"kombo-bridge metadata accept {tenant.slug}"
         yield Finding("attention", f"Newer metadata names another IdP, {kept.held}, and is held: `{accept}`.")
@@ -155,15 +157,15 @@ def _metadata(tenant: Tenant, seen: Seen) -> Iterator[Finding]:
         yield Finding("attention", f"Its metadata could not be fetched, {kept.failures} in a row: {kept.failed}.")
 
 
-def _launches(tenant: Tenant, seen: Seen) -> Iterator[Finding]:
-    signed_in, matched = (seen.week.get((tenant.slug, what), 0) for what in ("signed_in", "matched"))
+def _launches(tenant: Tenant, snapshot: Snapshot) -> Iterator[Finding]:
+    signed_in, matched = (snapshot.week.get((tenant.slug, what), 0) for what in ("signed_in", "matched"))
     if signed_in >= FEW and matched < LOW_MATCH * signed_in:
         shut_out = tenant.unmatched == "deny"
         level: Level = "broken" if shut_out and matched < NO_MATCH * signed_in else "attention"
         share = rate(matched, signed_in)
         says = f"Of {count(signed_in)} sign-ins in seven days only {share} matched somebody"
         yield Finding(level, f"{says}: {_whose(tenant)}.")
-    good, rejected = (seen.today.get((tenant.slug, what), 0) for what in ("signed_in", str(Code.SAML_REJECTED)))
+    good, rejected = (snapshot.today.get((tenant.slug, what), 0) for what in ("signed_in", str(Code.SAML_REJECTED)))
     if rejected >= MANY_REJECTED and rejected > good / 10:
         level = "attention" if good else "broken"
         says = f"{count(rejected)} sign-ins were rejected today, and {count(good)} were good"
@@ -174,19 +176,19 @@ def _whose(tenant: Tenant) -> str:
     return f"`kombo-bridge launches --tenant {tenant.slug}` shows them, and `kombo-bridge explain REFERENCE` says why"
 
 
-def _writes(tenant: Tenant, seen: Seen) -> Iterator[Finding]:
+def _writes(tenant: Tenant, snapshot: Snapshot) -> Iterator[Finding]:
     outbox = f"`kombo-bridge outbox --tenant {tenant.slug}` says why"
-    gave_up, waiting = (seen.outbox.get((tenant.slug, state)) for state in ("dead", "waiting"))
+    gave_up, waiting = (snapshot.outbox.get((tenant.slug, state)) for state in ("dead", "waiting"))
     if gave_up:
         yield Finding("attention", f"{count(gave_up.entries)} writes to Kombo gave up: {outbox}.")
-    if waiting and seen.now - waiting.since > length_ms(LATE):
-        since = length(seen.now - waiting.since)
+    if waiting and snapshot.now - waiting.since > length_ms(LATE):
+        since = length(snapshot.now - waiting.since)
         says = f"{count(waiting.entries)} writes to Kombo wait, the oldest since {since} ago: {outbox}"
         yield Finding("attention", f"{says}.")
 
 
-def _clock(tenant: Tenant, seen: Seen) -> Iterator[Finding]:
-    measured = seen.clocks.get(tenant.slug)
+def _clock(tenant: Tenant, snapshot: Snapshot) -> Iterator[Finding]:
+    measured = snapshot.clocks.get(tenant.slug)
     if measured is None or measured.provider != tenant.provider.entity_id:
         return
     skew, off = length_ms(tenant.saml.clock_skew), abs(measured.offset_ms)

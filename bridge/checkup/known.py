@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Connection
 
-from bridge.checkup.seen import WEEK_DAYS, Seen, day_of, see
+from bridge.checkup.snapshot import WEEK_DAYS, Snapshot, day_of, take
 from bridge.store import courses, funnel, launches, misses
 from bridge.store.misses import Kind
 
@@ -22,7 +22,7 @@ class Known:
     that the platform answered, in milliseconds since 1970.
     """
 
-    seen: Seen
+    snapshot: Snapshot
     last_good: Mapping[str, int] = field(default_factory=dict)
     week: Mapping[tuple[str, str], int] = field(default_factory=dict)
     misses: Mapping[tuple[str, Kind], int] = field(default_factory=dict)
@@ -32,7 +32,7 @@ class Known:
 def known(connection: Connection, slugs: Collection[str], now: int) -> Known:
     days = [day_of(now, ago) for ago in range(WEEK_DAYS)]
     return Known(
-        see(connection, now),
+        take(connection, now),
         last_good=launches.last_good_of(connection, slugs),
         week=funnel.of_days(connection, days),
         misses=misses.counts(connection, now - WEEK_DAYS * DAY_MS),

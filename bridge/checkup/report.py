@@ -52,7 +52,7 @@ class Report:
     @property
     def offset_ms(self) -> int | None:
         """How far the IdP's clock was ahead of ours at the last login."""
-        clock = self.known.seen.clocks.get(self.slug)
+        clock = self.known.snapshot.clocks.get(self.slug)
         here = clock and self.tenant and clock.provider == self.tenant.provider.entity_id
         return clock.offset_ms if clock and here else None
 
@@ -70,21 +70,21 @@ class Report:
         """Since when each model is known completely, in milliseconds ago; None: it never was."""
         if self.tenant is None:
             return dict.fromkeys(MODELS)
-        of = self.known.seen.ages(self.tenant.integration_id)
-        return {model: self.known.seen.now - of.of(model) if of.of(model) else None for model in MODELS}
+        of = self.known.snapshot.ages(self.tenant.integration_id)
+        return {model: self.known.snapshot.now - of.of(model) if of.of(model) else None for model in MODELS}
 
     def counted(self, what: str) -> int:
         """In the funnel, in seven days."""
         return self.known.week.get((self.slug, what), 0)
 
     def waiting(self, state: str) -> int:
-        count = self.known.seen.outbox.get((self.slug, state))
+        count = self.known.snapshot.outbox.get((self.slug, state))
         return count.entries if count else 0
 
     @property
     def fields(self) -> dict[str, Any]:
         """For `--json`: moments in UTC, lengths in the unit that their names say."""
-        clock = self.known.seen.clocks.get(self.slug)
+        clock = self.known.snapshot.clocks.get(self.slug)
         return {
             "tenant": self.slug,
             "level": self.level,
@@ -127,7 +127,7 @@ class Report:
 
     def _days(self, *, own: bool) -> int | None:
         ends = [end.end for end in self.ends if isinstance(end, Expiry) and (end.key is not None) is own]
-        return None if not ends else int((min(ends) - self.known.seen.at) // DAY)
+        return None if not ends else int((min(ends) - self.known.snapshot.at) // DAY)
 
 
 def _finding(finding: Finding) -> dict[str, Any]:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
-from sqlalchemy import Connection
 
 from bridge import logs
+from bridge.checkup.snapshot import Snapshot, take
 from bridge.cli import DEFAULT_CONFIG, ConfigPath, app, checkup
 from bridge.cli.state import look
 from bridge.errors import SettingsError, StateError
@@ -23,10 +22,9 @@ from bridge.settings.files import shown
 from bridge.settings.model import Configuration, Gate, IdentityEntry, Tenant
 from bridge.settings.notes import without_effect
 from bridge.settings.schema import File, rendered
-from bridge.store import clocks, idps, keys
 from bridge.store.clocks import Clock
+from bridge.store.engine import now_ms
 from bridge.store.idps import Kept
-from bridge.store.keys import KeyRow
 
 
 @app.command()
@@ -58,38 +56,25 @@ def check(
             raise typer.Exit(1)
         return
     configuration = load_settings(config)
-    seen = _look_into(configuration.service.state)
+    snapshot, trouble = _look_into(configuration.service.state)
     for slug, each in configuration.tenants.items():
-        print(summary(each, seen.clocks.get(slug), configuration.valid_until.get(slug)))
-    for note in _notes(configuration, seen):
+        print(summary(each, snapshot.clocks.get(slug), configuration.valid_until.get(slug)))
+    for note in _notes(configuration, snapshot, trouble):
         print(f"note: {note}")
     if problems := configuration.problems:
         raise SettingsError(*problems)
 
 
-@dataclass(frozen=True, slots=True)
-class _Seen:
-    """What the state has that is worth a word; `trouble` where it is there and cannot be read."""
-
-    clocks: dict[str, Clock] = field(default_factory=dict)
-    keys: list[KeyRow] = field(default_factory=list)
-    metadata: list[Kept] = field(default_factory=list)
-    trouble: str | None = None
-
-
-def _look_into(state: str) -> _Seen:
-    """`check` needs no state."""
-
-    def see(connection: Connection) -> _Seen:
-        return _Seen(clocks.all(connection), keys.faces(connection), idps.rows(connection))
-
+def _look_into(state: str) -> tuple[Snapshot, str | None]:
+    """What is known there, and what is in the way where it is there and cannot be read; `check` needs no state."""
+    now = now_ms()
     try:
-        return look(state, see) or _Seen()
+        return look(state, lambda connection: take(connection, now)) or Snapshot(now), None
     except StateError as error:
-        return _Seen(trouble=str(error))
+        return Snapshot(now), str(error)
 
 
-def _notes(configuration: Configuration, seen: _Seen) -> Iterator[str]:
+def _notes(configuration: Configuration, snapshot: Snapshot, trouble: str | None) -> Iterator[str]:
     yield from map(str, configuration.awaited)
     if not configuration.tenants and not configuration.broken:
         yield f"there is no tenant file in {shown(configuration.service.tenants)}: nobody can log in yet"
@@ -111,13 +96,13 @@ def _notes(configuration: Configuration, seen: _Seen) -> Iterator[str]:
                 " and a colon, as in workday:HWUTwvyx2wLoSUHphiWVrp28: see whether Kombo's dashboard has it so"
             )
     yield from without_effect(configuration)
-    yield from _metadata(configuration, seen.metadata)
-    now = datetime.now(UTC)
-    for ending in endings(configuration, seen.keys, seen.metadata):
+    yield from _metadata(configuration, list(snapshot.metadata.values()))
+    now = snapshot.at
+    for ending in endings(configuration, snapshot.keys, snapshot.metadata.values()):
         if ending.tenant not in configuration.broken and ending.threshold(now) is not None:
             yield f"tenant {ending.tenant}: {ending.warning(now)}" if ending.tenant else ending.warning(now)
-    if seen.trouble:
-        yield f"our own certificates, the IdPs' clocks and fetched metadata are not looked at: {seen.trouble}"
+    if trouble:
+        yield f"our own certificates, the IdPs' clocks and fetched metadata are not looked at: {trouble}"
 
 
 def _metadata(configuration: Configuration, fetched: Iterable[Kept]) -> Iterator[str]:

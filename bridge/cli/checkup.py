@@ -11,7 +11,7 @@ from bridge.checkup.checkup import Checkup, Result
 from bridge.checkup.known import Known, known
 from bridge.checkup.metadata import DEADLINE_SECONDS
 from bridge.checkup.report import Report, told
-from bridge.checkup.seen import Seen
+from bridge.checkup.snapshot import Snapshot
 from bridge.cli.state import look
 from bridge.cli.tables import print_table
 from bridge.errors import BridgeError, StateError
@@ -57,7 +57,9 @@ async def _run(configuration: Configuration, slugs: set[str]) -> Result:
     fetcher = Fetcher(configuration.service.metadata_networks, deadline=DEADLINE_SECONDS)
     with contextlib.closing(fetcher):
         async with http_client() as http:
-            empty = Known(Seen(now, reachable=trouble is None))  # where there is no state yet, nothing was ever read
+            empty = Known(
+                Snapshot(now, reachable=trouble is None)
+            )  # where there is no state yet, nothing was ever read
             return await Checkup(configuration, found or empty, http, fetcher, trouble=trouble).run(slugs)
 
 
@@ -96,7 +98,7 @@ def _cells(report: Report) -> tuple[str, ...]:
         _metadata(report),
         _days(report),
         "-" if report.offset_ms is None else f"{report.offset_ms / 1000:+.1f}s",
-        "never" if report.last_good is None else f"{length(report.known.seen.now - report.last_good)} ago",
+        "never" if report.last_good is None else f"{length(report.known.snapshot.now - report.last_good)} ago",
         _matched(report),
         str(sum(report.misses.values())),
         _synced(report),

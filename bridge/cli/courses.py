@@ -19,7 +19,6 @@ from bridge.cli import DEFAULT_CONFIG, ConfigPath, app
 from bridge.cli.state import change, look
 from bridge.cli.tables import print_table
 from bridge.cli.tenants import TenantSlug, named
-from bridge.cli.times import moment
 from bridge.courses.closing import Closed
 from bridge.courses.closing import deactivate as close
 from bridge.courses.mapping import CourseMap
@@ -29,6 +28,7 @@ from bridge.idps.documents import load_settings
 from bridge.kombo.client import KomboClient
 from bridge.kombo.meanings import meaning
 from bridge.kombo.transport import http_client
+from bridge.moments import moment
 from bridge.printable import cut, printable
 from bridge.settings.model import Tenant
 from bridge.store import courses as rows

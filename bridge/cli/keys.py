@@ -16,7 +16,6 @@ from bridge.cli import DEFAULT_CONFIG, ConfigPath, app
 from bridge.cli.state import change, look
 from bridge.cli.tables import print_table
 from bridge.cli.tenants import named
-from bridge.cli.times import moment
 from bridge.errors import BridgeError
 from bridge.idps.documents import load_settings
 from bridge.keys.custody import make
@@ -38,6 +37,7 @@ from bridge.keys.rollover import (
     signer,
     state,
 )
+from bridge.moments import moment
 from bridge.saml.keys import certificate_end
 from bridge.settings.model import Configuration, SourceError
 from bridge.store import keys as rows

@@ -9,12 +9,12 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from bridge.cli.times import length, moment
 from bridge.errors import StateError
 from bridge.launches import history
 from bridge.launches.history import Record, Taken
-from bridge.launches.redaction import redacted
+from bridge.moments import length, moment
 from bridge.printable import cut, printable
+from bridge.redaction import redacted
 from bridge.store import misses
 from bridge.store.launches import Launch
 from bridge.store.misses import Miss

@@ -15,9 +15,9 @@ from bridge.cli.launches import launches
 from bridge.cli.state import look
 from bridge.cli.tables import print_table
 from bridge.cli.tenants import named
-from bridge.cli.times import length, moment
 from bridge.gate.misses import RECENT, quantile
 from bridge.idps.documents import load_settings
+from bridge.moments import length, moment
 from bridge.store import misses as rows
 from bridge.store.engine import length_ms, now_ms
 from bridge.store.misses import Miss

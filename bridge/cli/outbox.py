@@ -14,10 +14,10 @@ from sqlalchemy import Connection
 from bridge.cli import DEFAULT_CONFIG, ConfigPath, app
 from bridge.cli.state import change, look
 from bridge.cli.tenants import named
-from bridge.cli.times import length, moment
 from bridge.errors import BridgeError
 from bridge.idps.documents import load_settings
 from bridge.kombo.meanings import meaning
+from bridge.moments import length, moment
 from bridge.printable import cut, printable
 from bridge.settings.model import Configuration
 from bridge.store import outbox as rows

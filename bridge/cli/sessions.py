@@ -18,9 +18,9 @@ from bridge.cli.people import RemoteIdOption, UserOption, user_of
 from bridge.cli.state import change, look
 from bridge.cli.tables import print_table
 from bridge.cli.tenants import TenantSlug, named
-from bridge.cli.times import moment
 from bridge.idps.documents import load_settings
 from bridge.launches.references import reference_of
+from bridge.moments import moment
 from bridge.session.sessions import CACHE_SECONDS
 from bridge.settings.model import Tenant
 from bridge.store import sessions as rows

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from bridge.explain.change import Change
-from bridge.launches.redaction import redacted
+from bridge.redaction import redacted
 from bridge.saml.steps import Standing
 
 

@@ -8,9 +8,9 @@ from datetime import timedelta
 
 from bridge.explain.change import Change, Side
 from bridge.explain.explanation import Check, Explanation, Identifier
-from bridge.launches.redaction import redacted
 from bridge.moments import span
 from bridge.printable import printable
+from bridge.redaction import redacted
 
 WIDTH = 80
 INDENT = "  "

@@ -10,7 +10,7 @@ from bridge.directory.freshness import freshness, since
 from bridge.directory.live import Live
 from bridge.errors import Code, KomboError, Refusal
 from bridge.kombo.client import askable
-from bridge.launches.redaction import redacted
+from bridge.redaction import redacted
 from bridge.settings.model import Tenant
 from bridge.store import integrations, lookups
 from bridge.store.engine import Store

@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection, insert
 
-from bridge.checkup.seen import day_of
+from bridge.checkup.snapshot import day_of
 from bridge.errors import Code, Problem, SettingsError
 from bridge.keys.rollover import HEADERS, SAML
 from bridge.launches.history import PURPOSE

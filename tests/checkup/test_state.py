@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
-from bridge.checkup.seen import day_of
+from bridge.checkup.snapshot import day_of
 from bridge.store import clocks, funnel, keys, misses
 from bridge.store.engine import now_ms
 from bridge.store.keys import Kind, MadeKey

@@ -40,6 +40,9 @@ JUDGED: dict[tuple[Literal["light", "dark"], str], dict[str, Any]] = {
 }
 
 
+LANGUAGES = ["en", *(pytest.param(each, marks=pytest.mark.long) for each in sorted(catalogues()) if each != "en")]
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def browser() -> AsyncIterator[Browser]:
     async with chromium() as found:
@@ -76,7 +79,7 @@ async def judged(page: Page, look: Look, language: str, chosen: list[Sample], sc
     return found
 
 
-@pytest.mark.parametrize("language", sorted(catalogues()))
+@pytest.mark.parametrize("language", LANGUAGES)
 async def test_axe_finds_nothing(browser: Browser, language: str) -> None:
     script = axe_script()
     async with profile(browser) as context:
@@ -107,7 +110,7 @@ async def test_axe_would_find_something(browser: Browser) -> None:
         assert {f"violations {rule}" for rule in ("html-has-lang", "image-alt", "color-contrast", "region")} <= found
 
 
-@pytest.mark.parametrize("language", sorted(catalogues()))
+@pytest.mark.parametrize("language", LANGUAGES)
 async def test_nothing_is_cut_off_or_wider_than_its_window(browser: Browser, language: str) -> None:
     """At 320 px, and at 400 % zoom, which is the same in a lower window (WCAG 2.2, 1.4.10); with larger text too."""
     async with profile(browser) as context:

@@ -132,6 +132,7 @@ async def judged(page: Page, script: str) -> list[str]:
     return found
 
 
+@pytest.mark.long
 async def test_axe_finds_nothing(scene: Scene) -> None:
     script = axe_script()
     async with profile(scene.browser) as context:

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from bridge.launches.redaction import redacted
+from bridge.redaction import redacted
 
-VALUES = yaml.safe_load(Path(__file__).with_name("values.yaml").read_text(encoding="utf-8"))
+VALUES = yaml.safe_load(Path(__file__).with_name("redacted.yaml").read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize(("value", "shown"), [(each["value"], each["shown"]) for each in VALUES])

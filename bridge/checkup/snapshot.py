@@ -21,7 +21,7 @@ WEEK_DAYS = 7
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class Snapshot:
     """`now` is in milliseconds since 1970. `today` and `week` count by tenant and what was counted, of days in UTC;
     `week` has sign-ins and matches alone. Where the state could not be read, all of it is empty.
     """
@@ -50,10 +50,10 @@ class Seen:
         return Ages(read_at, standing.good_at if standing else None)
 
 
-def see(connection: Connection, now: int) -> Seen:
+def take(connection: Connection, now: int) -> Snapshot:
     """All of it in one transaction."""
     days = [day_of(now, ago) for ago in range(WEEK_DAYS)]
-    return Seen(
+    return Snapshot(
         now,
         reachable=True,
         standings=integrations.every(connection),
