@@ -147,7 +147,7 @@ def forged() -> dict[str, str]:
 
 @pytest.mark.parametrize("name", forged())
 async def test_forged_cookies(empty: Inside, name: str) -> None:
-    async with empty.browser(Cookie=f"{COOKIE}={forged()[name]}".encode("latin-1")) as browser:  # type: ignore[arg-type]
+    async with empty.browser(Cookie=f"{COOKIE}={forged()[name]}".encode("latin-1")) as browser:
         assert (await browser.get("/admin")).status_code == 401
 
 

@@ -213,7 +213,7 @@ def test_a_reference_that_is_none_or_was_misheard(shell: Shell, said: str, told:
 def test_no_reference_begins_like_a_command(shell: Shell) -> None:
     from typer.main import get_command
 
-    group = get_command(app).commands["launches"]  # type: ignore[attr-defined]  # a group
+    group = get_command(app).commands["launches"]
     assert {"misses", "forget"} < set(group.commands)
     assert not set(group.commands) & set(vocabulary())
 

@@ -158,7 +158,7 @@ async def test_what_explain_says_of_the_launch_is_what_stands_there(tmp_path: Pa
             (folder / "tenants" / "globex.yaml").write_text(corrected(BROKEN))
             return path
 
-        deployment.write = written  # type: ignore[method-assign]  # the file is to stand as the page has it
+        deployment.write = written  # the file is to stand as the page has it
 
     async with open_stage(folder, prepare=prepare) as stage:
         attributes: dict[str, Any] = {"employeeNumber": ["0777-G"], "lms_user_id": [seed.RITA.remote_id]}

@@ -181,7 +181,7 @@ async def test_a_login_that_two_people_would_fit(filled: Directory) -> None:
             ("unmatched", BY_MAIL),
             ("ambiguous", IdentityEntry(tier="attribute", source="id")),
         ):
-            found.unmatched(filled.tenant, [Tried(entry, "three@acme.com", result)])  # type: ignore[arg-type]
+            found.unmatched(filled.tenant, [Tried(entry, "three@acme.com", result)])
         await found.write()
     assert {(line["user"], line["other"]) for line in logs} == {("e1", "e2"), ("e1", "e3")}
 
