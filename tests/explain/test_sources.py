@@ -99,6 +99,7 @@ def stdin() -> Any:
     os.dup2(read, 0)
     os.close(read)
     ended = threading.Event()
+    writers: list[threading.Thread] = []
 
     def give(data: bytes, *, end: bool) -> None:
         def work() -> None:
@@ -108,11 +109,14 @@ def stdin() -> Any:
                 os.close(write)
                 ended.set()
 
-        threading.Thread(target=work, daemon=True).start()
+        writers.append(threading.Thread(target=work, daemon=True))
+        writers[-1].start()
 
     yield give
     os.dup2(kept, 0)
     os.close(kept)
+    for writer in writers:
+        writer.join(10)
     if not ended.is_set():
         os.close(write)
 

@@ -28,11 +28,11 @@ PATIENCE_MS = 15_000
 
 
 @contextlib.asynccontextmanager
-async def chromium() -> AsyncIterator[Browser]:
+async def chromium(*settings: str) -> AsyncIterator[Browser]:
     program = next(filter(None, map(shutil.which, NAMES)), None)
     need(program, "Chromium")
     # Chromium's sandbox refuses to run as root.
-    arguments = [*QUIET, *(["--no-sandbox"] if os.geteuid() == 0 else [])]
+    arguments = [*QUIET, *settings, *(["--no-sandbox"] if os.geteuid() == 0 else [])]
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=program, args=arguments)
         try:
