@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from bridge.cli.commands import register
 from bridge.errors import BridgeError, SettingsError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
@@ -20,11 +21,14 @@ ConfigPath = Annotated[Path, typer.Option("--config", help="The service's settin
 DEFAULT_CONFIG = Path("config/bridge.yaml")
 
 
+@app.callback()
+def _among_others() -> None:
+    pass  # an app without a callback drops the name of a sub-command that is its only one
+
+
 def main() -> None:
     """Run the command line; an error of ours ends it in one line each and exit code 1."""
-    from bridge.cli import commands  # here, because they register themselves on `app`
-
-    assert commands
+    register(sys.argv[1:])
     _agree_on_encoding()
     try:
         app()

@@ -15,7 +15,7 @@ import pytest
 import typer.main
 
 from bridge.cli import app
-from bridge.cli import commands as _commands  # noqa: F401  (each module adds its own command)
+from bridge.cli.commands import register
 from bridge.cli.defaulting import DEFAULT, Defaulting
 from bridge.errors import Code
 from bridge.pages.texts import catalogues
@@ -94,6 +94,7 @@ def commands() -> Iterator[tuple[str, ...]]:
 
 @pytest.mark.parametrize("line", sorted(set(commands())), ids=" ".join)
 def test_a_command_exists_with_its_options(line: tuple[str, ...]) -> None:
+    register()
     command: Any = typer.main.get_command(app)
     words = list(line[1:])
     while words and words[0] in getattr(command, "commands", ()):
