@@ -218,10 +218,8 @@ def _read_service(path: Path, environ: Mapping[str, str], files: Watched) -> tup
     files.add(path)
     document = read_document(path, environ, files)
     service = validated(Service, document)
-    if not service.tenants.is_dir():
-        message = (
-            f"`tenants` is `{document.places['tenants',].written}`: there is no such folder; make it, or name another"
-        )
+    if missing := _no_folder(service.tenants):
+        message = f"`tenants` is `{document.places['tenants',].written}`: {missing}; make it, or name another"
         raise SettingsError(document.problem(("tenants",), message))
     look, wrong = look_of(service.pages, document, files)
     wrong += [
@@ -231,6 +229,14 @@ def _read_service(path: Path, environ: Mapping[str, str], files: Watched) -> tup
     if wrong:
         raise in_order(wrong)
     return service, look
+
+
+def _no_folder(path: Path) -> str | None:
+    """Why the path is none; a name may be too long to ask about, and a folder above it closed."""
+    try:
+        return None if path.is_dir() else "there is no such folder"
+    except OSError as error:
+        return f"there is no such folder to be seen ({error.strerror})"
 
 
 def _tenant_files(folder: Path) -> list[str]:

@@ -105,12 +105,15 @@ def _postgresql(url: URL) -> Engine:
 def exists(url: str) -> bool:
     """Whether opening the state finds something; opening a SQLite file that is not there would make it.
 
-    Raises `StateError` for what is no database URL.
+    Raises `StateError` for what is no database URL, and for a file that cannot be looked for.
     """
     parsed = _parsed(url)
     if parsed.get_backend_name() != "sqlite":
         return True
-    return bool(parsed.database) and Path(str(parsed.database)).is_file()
+    try:
+        return bool(parsed.database) and Path(str(parsed.database)).is_file()
+    except OSError as error:
+        raise StateError(f"the state cannot be opened: {error.strerror}") from error
 
 
 def _parsed(url: str) -> URL:

@@ -135,6 +135,8 @@ def test_another_database_is_refused_with_what_to_write(url: str) -> None:
 def test_whether_there_is_a_state_can_be_asked_of_a_url_alone() -> None:
     with pytest.raises(StateError, match=r"sqlite:///path or postgresql://"):
         exists("postgresql://bridge@db:port/x")
+    with pytest.raises(StateError, match="cannot be opened: File name too long"):
+        exists(f"sqlite:////{'x' * 300}")
 
 
 def test_a_database_that_does_not_answer_is_said_in_one_line(unused_tcp_port: int) -> None:
