@@ -29,7 +29,13 @@ def test_on_a_narrow_terminal_nothing_is_cut(
 
 
 def test_a_pipe_without_the_characters_gets_escapes() -> None:
-    written = "from bridge import cli; cli.app = lambda: print('\\xdcbung'); cli.main()"
+    written = """
+from bridge import cli
+from bridge.cli.commands import register
+register()
+cli.app = lambda: print('\\xdcbung')
+cli.main()
+"""
     environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
     done = subprocess.run([sys.executable, "-c", written], env=environment, capture_output=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, b"\\xdcbung\n", b"")
