@@ -19,7 +19,7 @@ from sqlalchemy import Connection
 
 from bridge.digests import digest_of
 from bridge.errors import Refusal, StateError
-from bridge.identity.identifier import asserted, extracted
+from bridge.identity.identifier import asserted, extracted, is_email
 from bridge.identity.resolver import Match
 from bridge.identity.tried import Tried
 from bridge.saml.model import Assertion
@@ -37,8 +37,6 @@ REMEMBERED = 20_000
 AGAIN_SECONDS = 3600
 """What was written this long ago is written again, so that it shows that it goes on."""
 MOST_SHARED = 100
-LONGEST_ADDRESS = 254
-"""RFC 5321, 4.5.3.1.3, as errata 1690 has it."""
 
 EMAIL_FORMAT = "urn:oasis:names:tc:SAML:1.1:nameid-format:emailAddress"
 """SAML core 8.3.2."""
@@ -171,14 +169,9 @@ def asserted_address(assertion: Assertion, tenant: Tenant) -> str | None:
     for entry in own or usual:
         with contextlib.suppress(Refusal):
             value = asserted(assertion, entry)
-            if value and (address := extracted(entry, value)) and _is_address(address):
+            if value and (address := extracted(entry, value)) and is_email(address):
                 return fold(address)
     subject = assertion.subject
-    if subject and subject.format == EMAIL_FORMAT and _is_address(subject.value):
+    if subject and subject.format == EMAIL_FORMAT and is_email(subject.value):
         return fold(subject.value)
     return None
-
-
-def _is_address(text: str) -> bool:
-    local, at, domain = text.partition("@")
-    return bool(local and at and domain) and "@" not in domain and len(text) <= LONGEST_ADDRESS and text.isprintable()

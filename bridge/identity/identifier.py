@@ -6,6 +6,9 @@ from bridge.errors import Code, Refusal
 from bridge.saml.model import Assertion, Attribute
 from bridge.settings.model import IdentityEntry
 
+LONGEST_EMAIL = 254
+"""RFC 5321, 4.5.3.1.3, as errata 1690 has it."""
+
 
 def asserted(assertion: Assertion, entry: IdentityEntry) -> str | None:
     """The value that the entry names, or None where the assertion does not carry it.
@@ -43,3 +46,10 @@ def extracted(entry: IdentityEntry, value: str) -> str | None:
         return value
     match = entry.extract.fullmatch(value)
     return match["id"] or None if match else None
+
+
+def is_email(text: str) -> bool:
+    """Whether a text reads like one address."""
+    local, _, domain = text.partition("@")
+    plain = text.isprintable() and " " not in text
+    return bool(local and domain) and "@" not in domain and plain and len(text) <= LONGEST_EMAIL

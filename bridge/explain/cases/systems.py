@@ -9,8 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from bridge.explain.cases.unfound import Unfound, is_address, name_of
+from bridge.explain.cases.unfound import Unfound, name_of
 from bridge.explain.change import Change, Write
+from bridge.identity.identifier import is_email
 from bridge.settings.model import IdentityEntry
 from bridge.store import integrations, nearby
 from bridge.store.people import fold
@@ -24,7 +25,7 @@ _SEVERAL = 10
 
 async def workday_employee_id(unfound: Unfound) -> Change | None:
     value = unfound.value
-    if not value or WID.fullmatch(value) or is_address(value) or unfound.tool != "workday":
+    if not value or WID.fullmatch(value) or is_email(value) or unfound.tool != "workday":
         return None
     if not _mostly(unfound, lambda remote_id: bool(WID.fullmatch(remote_id))):
         return None
@@ -62,7 +63,7 @@ async def successfactors_employee_central(unfound: Unfound) -> Change | None:
 
 async def cornerstone_internal_id(unfound: Unfound) -> Change | None:
     value = unfound.value
-    if not value or unfound.tool != "cornerstoneondemand" or is_address(value) or _fits_shape(unfound, value):
+    if not value or unfound.tool != "cornerstoneondemand" or is_email(value) or _fits_shape(unfound, value):
         return None
     fallback, write = await _by_address(unfound)
     return Change(
@@ -89,7 +90,7 @@ async def of_another_tenant(unfound: Unfound) -> Change | None:
     found = await unfound.copy.read(lambda connection: nearby.integrations_with(connection, among, value))
     if not found:
         return None
-    sure = is_address(value) or WID.fullmatch(value) is not None
+    sure = is_email(value) or WID.fullmatch(value) is not None
     of_tenants = [slugs[each] for each in found if each in slugs][:_SEVERAL]
     if of_tenants:
         caution = "" if sure else " A short id may be there by chance, so make sure first."
@@ -112,7 +113,7 @@ async def of_another_tenant(unfound: Unfound) -> Change | None:
 async def domain_changed(unfound: Unfound) -> Change | None:
     """jane@old.com and jane@new.com, one of which each side has."""
     value = unfound.value
-    if not value or not is_address(value) or unfound.last is None or unfound.last.entry.tier != "email":
+    if not value or not is_email(value) or unfound.last is None or unfound.last.entry.tier != "email":
         return None
     local, _, domain = fold(value).rpartition("@")
     found = await unfound.copy.read(
@@ -153,7 +154,7 @@ async def _by_address(unfound: Unfound) -> tuple[str, Write | None]:
     """What lets people in meanwhile, where an address would."""
     for candidate in unfound.candidates:
         entry = IdentityEntry(tier="email", source=candidate.entry.source)
-        if is_address(candidate.value) and await unfound.proven(identity := unfound.instead(entry)):
+        if is_email(candidate.value) and await unfound.proven(identity := unfound.instead(entry)):
             return (
                 f" Until then {candidate.source}, which is the address of exactly one active person, would do; write:",
                 unfound.write(identity),

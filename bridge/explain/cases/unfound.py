@@ -11,7 +11,7 @@ from functools import partial
 from bridge.errors import Refusal
 from bridge.explain.change import Change, Write, as_written, write
 from bridge.explain.copy import Copy, Whom
-from bridge.identity.identifier import asserted, extracted
+from bridge.identity.identifier import asserted, extracted, is_email
 from bridge.identity.tried import Tried
 from bridge.saml.model import Assertion
 from bridge.settings.model import Configuration, IdentityEntry, Tenant
@@ -110,7 +110,7 @@ class Unfound:
     @property
     def addresses(self) -> set[str]:
         """Every email address that the assertion carries, folded."""
-        return {fold(each.value) for each in self.candidates if is_address(each.value)}
+        return {fold(each.value) for each in self.candidates if is_email(each.value)}
 
     def instead(self, entry: IdentityEntry) -> Sequence[IdentityEntry]:
         """The tenant's entries with this one first, in the place of those that found nobody."""
@@ -203,11 +203,6 @@ def decisive(tried: Sequence[Tried]) -> Tried | None:
 def value_of(tried: Tried | None) -> str | None:
     """What of the value counts; None where there is none, or `extract` does not match it."""
     return extracted(tried.entry, tried.value) if tried and tried.value is not None else None
-
-
-def is_address(value: str) -> bool:
-    local, at, domain = value.rpartition("@")
-    return bool(at and local and "." in domain and " " not in value)
 
 
 def name_of(entry: IdentityEntry) -> str:
