@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -15,6 +16,11 @@ from tests.support.postgresql import postgresql
 from tests.support.rooms import Rooms
 from tests.support.rooms import rooms as open_rooms
 from tests.support.states import postgresql_state
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """For `-n auto`: two more than the processors, as tests of sockets and servers wait half of their time."""
+    return len(os.sched_getaffinity(0)) + 2 if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1) + 2
 
 
 @pytest_asyncio.fixture

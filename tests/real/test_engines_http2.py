@@ -143,6 +143,6 @@ async def test_a_path_with_bytes_that_belong_escaped(name: str, bridge: Stage, t
         frame(HEADERS, END_HEADERS | END_STREAM, 3 + 2 * at, head_of("GET", path)) for at, path in enumerate(paths)
     ]
     async with running(name, bridge, tmp_path) as (port, context, connections):
-        for request in requests:  # alone, as an engine may end the connection for it
-            await ask(port, context, request)
+        # On a connection each, as an engine may end it for one.
+        await asyncio.gather(*(ask(port, context, request) for request in requests))
     assert [bytes(each) for each in connections if not each.isascii() or b"\x7f" in each] == []
