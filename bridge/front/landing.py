@@ -77,7 +77,7 @@ class Landing:
     def let_in(self, entry: Entry, forward: Forward, access: Access | None, gate_ms: int) -> Forward:
         """The same decision, of whose answer the launch hears."""
         assert entry.launch
-        steps = [_returned(entry)]
+        steps = [_returned(entry, gate_ms)]
         if access:
             facts = {"course": access.course, "enrollment": access.enrollment, "gate": access.gate}
             steps.append(step("gate", "passed", gate_ms, **facts))
@@ -119,7 +119,7 @@ class Landing:
         if course is None:
             steps = [_failed("returned", _since_sign_in(entry), refusal)]
         else:
-            steps = [_returned(entry), _failed("gate", gate_ms, refusal, course=course)]
+            steps = [_returned(entry, gate_ms), _failed("gate", gate_ms, refusal, course=course)]
         finish = Finish(
             entry.launch,
             now_ms(),
@@ -142,8 +142,8 @@ def _failed(name: StepName, ms: int | None, refusal: Refusal, **facts: str) -> s
     return step(name, "failed", ms, code=str(refusal.code), reason=refusal.reason[:LONGEST_REASON], **facts)
 
 
-def _returned(entry: Entry) -> str:
-    return step("returned", "passed", _since_sign_in(entry))
+def _returned(entry: Entry, gate_ms: int) -> str:
+    return step("returned", "passed", max(_since_sign_in(entry) - gate_ms, 0))
 
 
 def _since_sign_in(entry: Entry) -> int:
