@@ -20,7 +20,8 @@ from tests.support.states import postgresql_state
 
 def pytest_xdist_auto_num_workers() -> int:
     """For `-n auto`: two more than the processors, as tests of sockets and servers wait half of their time."""
-    return len(os.sched_getaffinity(0)) + 2 if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1) + 2
+    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return processors + 2
 
 
 @pytest_asyncio.fixture
