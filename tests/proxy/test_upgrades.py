@@ -134,7 +134,7 @@ async def test_a_tunnel_ends_with_its_session(start: Start, platform: Platform) 
         await asyncio.sleep(0.02)
     with pytest.raises(ConnectionResetError):
         await client.rest()
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 1
     with pytest.raises((ConnectionResetError, asyncio.IncompleteReadError)):
         await peer.exactly(1)
 
